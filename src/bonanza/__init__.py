@@ -1,0 +1,23 @@
+"""bonanza finds the documents of a corpus worth paying an LLM to read, and keeps the pairs worth training on."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bonanza.api import extract as extract
+    from bonanza.records import Document as Document
+    from bonanza.run import ExtractResult as ExtractResult
+
+__version__ = "0.1.0"
+
+_PUBLIC = {"extract": "bonanza.api", "ExtractResult": "bonanza.run", "Document": "bonanza.records"}
+
+__all__ = ["Document", "ExtractResult", "__version__", "extract"]  # noqa: PLE0604 - resolved below, on first use
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names on first use, so that `import bonanza` costs nothing."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'bonanza' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -1,0 +1,48 @@
+"""Everything bonanza raises on purpose, in one tree.
+
+BonanzaError
+├── UsageError            the call cannot be carried out as written (exit status 2)
+│   ├── SettingsError     a setting has a wrong value, or contradicts another
+│   ├── CorpusError       a corpus cannot be read, or holds nothing
+│   ├── TargetError       a reference set cannot be read, or holds nothing
+│   ├── FolderError       the output folder belongs to another run, is in use, or cannot be written
+│   └── MissingExtraError a part that is not installed; the message names the install line
+└── ExtractionError       a document could not be read, for a reason that will not go away by itself
+
+Each message says what happened, in which input, and what to do next.
+"""
+
+
+class BonanzaError(Exception):
+    """Base class: catching it catches everything bonanza raises on purpose."""
+
+
+class UsageError(BonanzaError):
+    """The call cannot be carried out as written."""
+
+
+class SettingsError(UsageError):
+    """A setting has a wrong value, or contradicts another."""
+
+
+class CorpusError(UsageError):
+    """A corpus cannot be read, or holds no document."""
+
+
+class TargetError(UsageError):
+    """A reference set cannot be read, or holds no pair."""
+
+
+class FolderError(UsageError):
+    """The output folder belongs to another run, is in use, or cannot be written."""
+
+
+class MissingExtraError(UsageError):
+    """An optional part is not installed."""
+
+    def __init__(self, wanted: str, extra: str) -> None:
+        super().__init__(f"{wanted} needs packages that are not installed. Run: pip install 'bonanza[{extra}]'")
+
+
+class ExtractionError(BonanzaError):
+    """Documents cannot be read, for a reason that will not go away by itself."""

@@ -1,0 +1,184 @@
+"""The seams of bonanza on one page: what each part must do for the others.
+
+The loop knows its parts only as these Protocols; `build.py` plugs concrete ones together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonanza.records import Document, Reading, Skipped, Target, Usage
+
+Matrix = NDArray[np.float32]  # rows are texts, columns are embedding dimensions
+Rows = NDArray[np.int64]  # positions of documents in the pool
+
+
+class Reader(Protocol):
+    """A source of documents. Reading it twice gives the same records in the same order."""
+
+    def read(self) -> Iterator[Document | Skipped]:
+        """Yield every record once, streaming: a usable one as Document, any other as Skipped with its reason."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Name what `read` would yield by content, so that a cached index is never taken for another corpus."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns texts into rows of unit length (a row of zeros for a text without any known token)."""
+
+    @property
+    def name(self) -> str:
+        """Names model and parameters: equal names mean equal vectors."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Number of columns of what `embed` returns."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        """Embed texts: float32 array, shape (len(texts), dim)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The documents a policy may choose from, by row number.
+
+    vectors : float16 array, shape (documents, dim), memory-mapped: take slices, never the whole in float64.
+    lengths : int64 array, shape (documents,), in characters.
+    affordable : documents that the budget is likely to pay for; at least 1, at most len(ids).
+    fetch : reads the documents of some rows from disk.
+    """
+
+    ids: Sequence[str]
+    lengths: NDArray[np.int64]
+    vectors: NDArray[np.float16]
+    affordable: int
+    fetch: Callable[[Sequence[int]], list[Document]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentReport:
+    """Did contrastive alignment bring pairs closer to their own documents? Measured on held-out pairs.
+
+    The ranks are among all documents of the warm-up sample; mean reciprocal rank is 0 to 1, higher is better.
+    """
+
+    trained_on: int  # pairs
+    held_out: int  # pairs
+    mrr_before: float
+    mrr_after: float
+    used: bool  # False: it did not help, or there was too little to train on; the unaligned embedding stays
+    note: str  # one line that says so
+
+
+class Aligned(Protocol):
+    """An embedding after alignment (or the one before it, where alignment did not help)."""
+
+    @property
+    def report(self) -> AlignmentReport:
+        """What alignment did."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        """Embed pairs: float32 array, shape (len(texts), dim), unit rows."""
+        ...
+
+    def embed_pool(self, pool: Pool) -> NDArray[np.float16]:
+        """Embed every document of the pool: float16 array, shape (documents, dim), unit rows, memory-mapped."""
+        ...
+
+
+class Aligner(Protocol):
+    """Learns from documents and the pairs they gave to embed both into one region (EQUAL, step 1)."""
+
+    def align(
+        self, documents: Sequence[str], pairs: Sequence[str], owners: Rows, rng: np.random.Generator
+    ) -> Aligned:
+        """Learn; ``pairs[i]`` came from ``documents[owners[i]]``."""
+        ...
+
+
+class Extractor(Protocol):
+    """Reads a document and returns the question-answer pairs in it."""
+
+    @property
+    def name(self) -> str:
+        """Names model and prompt: equal names mean that answers may be reused."""
+        ...
+
+    def worst_case(self, document: Document) -> Usage:
+        """Tokens that reading this document can cost at most, every retry included. Reserved before reading."""
+        ...
+
+    def read(self, document: Document) -> Reading:
+        """Read it. Never raises for what a document or an answer holds: that becomes the reading's status."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs an extractor over documents."""
+
+    def read(self, extractor: Extractor, documents: Sequence[Document]) -> Iterator[Reading]:
+        """Yield each reading as soon as it is there, in any order."""
+        ...
+
+
+class Cleaner(Protocol):
+    """Decides which pairs of a reading are kept. Sees readings in one fixed order; keeps state between them."""
+
+    def clean(self, reading: Reading) -> Reading:
+        """Return the reading with status and reason of each pair set."""
+        ...
+
+
+class Policy(Protocol):
+    """Decides which documents to read next.
+
+    After `start`, calls alternate: `choose` names rows, `learn` gets the readings of those that were read (a document
+    that no longer fitted the budget has none). A row is named once. Equal inputs and generator give equal choices.
+    """
+
+    @property
+    def clusters(self) -> NDArray[np.int64] | None:
+        """Cluster of each document, shape (documents,); None while there are none."""
+        ...
+
+    def start(self, pool: Pool, target: Target, rng: np.random.Generator) -> None:
+        """Get to know the documents and the reference set; reads nothing."""
+        ...
+
+    def choose(self, count: int) -> Sequence[int]:
+        """Rows to read next, best first, at most `count`; empty when all are read."""
+        ...
+
+    def learn(self, readings: Sequence[Reading]) -> None:
+        """Take in what the chosen documents gave, in the order in which they were chosen."""
+        ...
+
+    def report(self) -> Mapping[str, Any]:
+        """What a person wants to know of its state, as JSON values: automatic choices, best clusters, alignment."""
+        ...
+
+
+class Ledger(Protocol):
+    """Where paid answers are kept."""
+
+    def find(self, document_ids: Iterable[str]) -> dict[str, Reading]:
+        """The readings already paid for among these documents."""
+        ...
+
+    def add(self, reading: Reading) -> None:
+        """Keep a reading; durable when this returns."""
+        ...

@@ -1,0 +1,176 @@
+"""The main job: choose, read, clean, learn, until the budget is spent. The same loop for every policy.
+
+Every reading is in the ledger before it is used, and a reading that the ledger already holds is used instead of paying
+again; so a resumed run goes the way of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from bonanza.budget import Account
+from bonanza.interfaces import Cleaner, Executor, Extractor, Ledger, Policy, Pool
+from bonanza.records import Document, Reading, Usage
+
+StopReason = Literal["budget spent", "budget too small", "all documents read", "no more pairs", "interrupted"]
+
+PASSED_OVER_IN_A_ROW = 100  # documents that do not fit what is left of the budget, after which it counts as spent
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the loop runs on."""
+
+    pool: Pool
+    policy: Policy
+    extractor: Extractor
+    executor: Executor
+    cleaner: Cleaner
+    ledger: Ledger
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRead:
+    """One reading and when it happened."""
+
+    row: int
+    round: int  # counted from 1
+    cluster: int | None
+    reading: Reading  # cleaned
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands. Grows round by round."""
+
+    round: int = 0
+    read: list[DocumentRead] = field(default_factory=list)
+    passed_over: int = 0  # documents chosen that no longer fitted the budget
+    passed_over_in_a_row: int = 0
+    stop_reason: StopReason | None = None
+    seconds: dict[str, float] = field(default_factory=lambda: {"choose": 0.0, "read": 0.0, "clean": 0.0})
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Add the time that the block takes; learning counts as choosing."""
+        start = time.perf_counter()
+        yield
+        self.seconds[what] += time.perf_counter() - start
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all readings."""
+        return sum((item.reading.usage for item in self.read), Usage())
+
+
+def rounds(
+    parts: Parts, round_size: int, patience: int, stopping: Callable[[], bool] = lambda: False
+) -> Iterator[Progress]:
+    """Run to the end, yielding the state after each round; the last one carries the reason for stopping.
+
+    Parameters
+    ----------
+    round_size : most documents per round
+    patience : documents in a row without any kept pair after which the run gives up; 0: never
+    stopping : asked between readings; True ends the run, with all it has read, as "interrupted"
+    """
+    progress = Progress()
+    while progress.stop_reason is None:
+        with progress.timed("choose"):
+            rows = list(parts.policy.choose(round_size))
+        progress.round += 1
+        reason = _read_round(parts, rows, progress, stopping) if rows else _exhausted(progress)
+        progress.stop_reason = reason or _gives_up(progress, patience)
+        yield progress
+
+
+def _read_round(
+    parts: Parts, rows: Sequence[int], progress: Progress, stopping: Callable[[], bool]
+) -> StopReason | None:
+    """Read what fits of the chosen documents, in waves whose worst cases fit the budget together."""
+    waiting = list(zip(rows, parts.pool.fetch(rows), strict=True))
+    first = len(progress.read)
+    while waiting and not stopping():
+        wave, waiting = _wave(parts, waiting, progress)
+        with progress.timed("read"):
+            readings = _readings(parts, [document for _, document in wave], stopping)
+        with progress.timed("clean"):
+            progress.read += _cleaned(parts, wave, readings, progress.round)
+        if _spent(parts.account, progress):
+            break
+    if stopping():
+        return "interrupted"
+    with progress.timed("choose"):
+        parts.policy.learn([item.reading for item in progress.read[first:]])
+    return _budget_reason(progress) if _spent(parts.account, progress) else None
+
+
+Chosen = list[tuple[int, Document]]
+
+
+def _wave(parts: Parts, waiting: Chosen, progress: Progress) -> tuple[Chosen, Chosen]:
+    """Split into what can be reserved now and what must wait until reservations are settled.
+
+    A document that does not fit although nothing is reserved is passed over, and counted.
+    """
+    wave: Chosen = []
+    for position, (row, document) in enumerate(waiting):
+        if parts.account.reserve(parts.extractor.worst_case(document)):
+            wave.append((row, document))
+            progress.passed_over_in_a_row = 0
+        elif wave:
+            return wave, waiting[position:]
+        else:
+            progress.passed_over += 1
+            progress.passed_over_in_a_row += 1
+    return wave, []
+
+
+def _readings(parts: Parts, documents: list[Document], stopping: Callable[[], bool]) -> dict[str, Reading]:
+    """The readings of a wave, by document: from the ledger, or read now and kept there first."""
+    found = parts.ledger.find(document.id for document in documents)
+    unread = [document for document in documents if document.id not in found]
+    if unread and not stopping():
+        for reading in parts.executor.read(parts.extractor, unread):
+            priced = replace(reading, cost_usd=parts.account.cost(reading.usage))
+            parts.ledger.add(priced)
+            found[priced.document_id] = priced
+            if stopping():
+                break
+    return found
+
+
+def _cleaned(parts: Parts, wave: Chosen, readings: dict[str, Reading], round_number: int) -> Iterator[DocumentRead]:
+    """Settle and clean in the order in which the documents were chosen, whatever order they were read in."""
+    clusters = parts.policy.clusters
+    for row, document in wave:
+        if (reading := readings.get(document.id)) is None:
+            continue  # interrupted before its turn
+        parts.account.settle(parts.extractor.worst_case(document), reading.usage)
+        cluster = None if clusters is None else int(clusters[row])
+        yield DocumentRead(row, round_number, cluster, parts.cleaner.clean(reading))
+
+
+def _spent(account: Account, progress: Progress) -> bool:
+    least = 1 if account.budget.kind == "documents" else 1e-9
+    return account.left < least or progress.passed_over_in_a_row >= PASSED_OVER_IN_A_ROW
+
+
+def _budget_reason(progress: Progress) -> StopReason:
+    return "budget spent" if progress.read else "budget too small"
+
+
+def _exhausted(progress: Progress) -> StopReason:
+    return _budget_reason(progress) if progress.passed_over else "all documents read"
+
+
+def _gives_up(progress: Progress, patience: int) -> StopReason | None:
+    recent = progress.read[-patience:] if patience else []
+    if patience and len(recent) == patience and not any(item.reading.kept for item in recent):
+        return "no more pairs"
+    return None

@@ -1,0 +1,201 @@
+"""Every setting, with the origin of its default beside it.
+
+Origins: [paper] EQUAL, arXiv 2505.12250; [code] the authors' released code; [ours] our choice, reasons in
+docs/papers.md. A default of None is filled in from the size of pool and budget, or from the variant, by the part that
+uses it, and reported; nothing automatic stays silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from bonanza.errors import SettingsError
+
+_STRICT = {"extra": "forbid"}  # a misspelt key is an error, not a silent default
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentSettings:
+    """Contrastive alignment of documents with the pairs they gave (EQUAL, warm-up)."""
+
+    __pydantic_config__ = _STRICT
+
+    held_out: float = 0.2  # [ours] share of the warm-up documents whose pairs only judge the alignment
+    least_pairs: int = 50  # [ours] with fewer pairs to train on, no alignment is tried
+    most_pairs: int = 20_000  # [ours] a random sample beyond this many: time and memory stay bounded
+    hard_negatives: int = 7  # [code]
+    hard_ranks: tuple[int, int] = (2, 200)  # [code] mined at these ranks
+    warmup_ratio: float = 0.1  # [code] share of the steps with rising learning rate
+    # Sentence-transformers models
+    temperature: float = 0.02  # [code]
+    learning_rate: float = 1e-5  # [code]
+    epochs: int = 2  # [code]
+    batch_size: int = 32  # [ours] the code trains on several GPUs; 32 fits 2 cores
+    max_tokens: int = 512  # [code]
+    # Token table of the static embedder; chosen on held-out documents of a mixed corpus, benchmarks/RESULTS.md
+    table_temperature: float = 0.1  # [ours]
+    table_learning_rate: float = 0.02  # [ours]
+    table_epochs: int = 6  # [ours]
+    table_batch_size: int = 128  # [ours]
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSettings:
+    """How far the pairs of a cluster are from the reference set (EQUAL, score of a cluster)."""
+
+    __pydantic_config__ = _STRICT
+
+    solver: Literal["exact", "sinkhorn", "ipot"] | None = None  # paper: exact [ours]; code: ipot [code]
+    metric: Literal["cosine", "euclidean"] | None = None  # paper: cosine [paper]; code: euclidean [code]
+    regularisation: float = 0.05  # [ours] for sinkhorn: within 5% of exact on 100 references
+    reference_pairs: int = 100  # [code] reference pairs compared with, drawn once per run
+    # Pairs per comparison. paper: 16 [ours: a transport cost falls with the number of pairs, so arms are compared at a
+    # fixed number]; code: 0 = all of the batch [code]
+    pairs_per_comparison: int | None = None
+    offset: float | None = None  # subtracted from the reward. paper: 0; code: 0.12 [code]
+    cost_of_nothing: float = 1.0  # [ours] cost of a pull that gave no pair: that of unrelated text
+
+
+@dataclass(frozen=True, slots=True)
+class EqualSettings:
+    """EQUAL: clusters, a bandit over them, optimal transport as the reward."""
+
+    __pydantic_config__ = _STRICT
+
+    variant: Literal["paper", "code"] = "paper"
+    # "scaled" [ours]: sizes that fit pool and budget. "released" [code]: 5% warm-up, 1,000 clusters, 50 arms x 10
+    # documents, made for 1.46 M documents.
+    preset: Literal["scaled", "released"] = "scaled"
+    # Sizes; None: from the preset
+    warmup_share: float | None = None  # of the documents of the pool, 0 to 1. released: 0.05 [paper]
+    clusters: int | Literal["auto", "elbow"] | None = None  # released: 1,000 [code]; elbow [paper]
+    arms_per_round: int | None = None  # released: 50 [code]
+    documents_per_arm: int | None = None  # released: 10 [code]
+    # Behaviour; None: from the variant
+    align: bool = True  # [paper]
+    exploration: float | None = None  # weight of the bonus. paper: 1 / (pulls + 1) [paper]; code: 0.001 [code]
+    unpulled: Literal["first", "zero"] | None = None  # paper: first, the limit of the formula; code: zero [code]
+    count_warmup: bool | None = None  # warm-up readings are pulls. paper: yes [ours]; code: no [code]
+    value: Literal["pooled", "batches"] | None = None  # all pairs of an arm [paper], or the mean of its batches [code]
+    neighbour_distance: float | None = None  # clusters nearer than this share. paper: 0, nobody; code: 0.2 [code]
+    within_cluster: Literal["random", "nearest"] = "random"  # [paper] sampled; nearest to the references first [ours]
+    first_visits: Literal["number", "nearest"] = "nearest"  # order of arms never pulled: [code] by number; [ours]
+    pair_format: Literal["chat", "plain"] | None = None  # paper: plain [ours]; code: "<|user|>..." [code]
+    transport: TransportSettings = field(default_factory=TransportSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class NearestSettings:
+    """Documents by their similarity to the reference set, no feedback (the paper's "average similarity" baseline)."""
+
+    __pydantic_config__ = _STRICT
+
+    view: Literal["mean", "max", "mean5"] = "mean"  # [paper] mean; max and the mean of the 5 nearest are usual rivals
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSettings:
+    """US dollars per million tokens. Zero: the LLM is free, and a budget in dollars is refused."""
+
+    __pydantic_config__ = _STRICT
+
+    input: float = 0.0
+    output: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """The embedded small language model."""
+
+    __pydantic_config__ = _STRICT
+
+    context_tokens: int = 2048  # [ours] prompt and answer; longer documents are read in parts
+    answer_tokens: int = 400  # [ours] most new tokens per part
+    pairs_per_part: int = 2  # [ours] more would only say the same again
+    threads: int = 2  # [ours]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What decides the outcome of `bonanza extract`, whole: equal settings and inputs give an equal `train.jsonl`."""
+
+    __pydantic_config__ = _STRICT
+
+    corpus: tuple[str, ...]
+    target: str
+    budget: str  # "200k" tokens, "5%" of the documents, "$12.50", "300docs"
+    llm: str
+    policy: str = "equal"
+    embedder: str = "static"
+    seed: int = 0
+    limit: int | None = None  # read only the first so many documents of the corpus
+    text_field: str = "text"
+    id_field: str = "id"
+    round_size: int = 100  # [ours] most documents chosen at a time
+    patience: int = 500  # [ours] documents in a row without any pair after which the run gives up; 0: never
+    prices: PriceSettings = field(default_factory=PriceSettings)
+    equal: EqualSettings = field(default_factory=EqualSettings)
+    nearest: NearestSettings = field(default_factory=NearestSettings)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
+    local: LocalSettings = field(default_factory=LocalSettings)
+
+
+def settings_from(mapping: Mapping[str, Any], origin: str) -> RunSettings:
+    """Check and convert plain values (YAML, command line) to settings.
+
+    Raises
+    ------
+    SettingsError
+        Naming each key that is unknown, missing, or has a wrong value.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(RunSettings).validate_python(dict(mapping))
+    except ValidationError as error:
+        problems = "; ".join(_problem(dict(problem)) for problem in error.errors())
+        raise SettingsError(f"{origin}: {problems}.") from None
+
+
+def _problem(problem: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in problem["loc"] if part in _all_keys() or isinstance(part, int))
+    if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        unknown = str(problem["loc"][-1])
+        return f"there is no setting {unknown!r}. Settings: {', '.join(sorted(_all_keys()))}"
+    if problem["type"] == "missing":
+        return f"setting {problem['loc'][-1]!r} is missing"
+    return f"setting {key!r} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def _all_keys() -> set[str]:
+    kinds = (RunSettings, EqualSettings, TransportSettings, NearestSettings, AlignmentSettings, LocalSettings, PriceSettings)
+    return {item.name for kind in kinds for item in fields(kind)}
+
+
+def as_mapping(settings: RunSettings) -> dict[str, Any]:
+    """Settings as plain values that YAML and JSON can hold; tuples become lists."""
+    return {key: _plain(value) for key, value in asdict(settings).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two mappings of settings, one line per key, "key: ours, there theirs".
+
+    >>> differences({"seed": 1, "equal": {"clusters": 5}}, {"seed": 0, "equal": {"clusters": 5}})
+    ['seed: 1, there 0']
+    """
+    lines = []
+    for key in sorted(set(ours) | set(theirs)):
+        mine, other = ours.get(key), theirs.get(key)
+        if isinstance(mine, Mapping) and isinstance(other, Mapping):
+            lines += differences(mine, other, f"{prefix}{key}.")
+        elif mine != other:
+            lines.append(f"{prefix}{key}: {mine!r}, there {other!r}")
+    return lines
