@@ -1,0 +1,65 @@
+"""Similarity of many texts to a small reference set, in chunks, and what a pair is worth to the target."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float32]
+View = Literal["mean", "max", "mean5"]
+
+BATCH = 16_384  # rows compared at a time
+SHARPNESS = 0.03  # [ours] cosine over which the utility of a pair goes from 0.5 to 0.73
+
+
+def similarity_to_references(vectors: NDArray[np.floating], references: Matrix, view: View = "mean") -> NDArray[np.float32]:
+    """Cosine of each row to a reference set.
+
+    Parameters
+    ----------
+    vectors : float array, shape (texts, dim), unit rows; may be memory-mapped, read in chunks
+    references : float32 array, shape (references, dim), unit rows, at least one
+    view : mean over all references, maximum, or mean of the five nearest
+
+    Returns
+    -------
+    float32 array, shape (texts,), -1 to 1, higher is more similar
+    """
+    result = np.empty(len(vectors), dtype=np.float32)
+    centre = references.mean(axis=0)
+    for start in range(0, len(vectors), BATCH):
+        batch = np.asarray(vectors[start : start + BATCH], dtype=np.float32)
+        scores = batch @ centre if view == "mean" else _nearest_mean(batch @ references.T, 1 if view == "max" else 5)
+        result[start : start + BATCH] = scores
+    return result
+
+
+def _nearest_mean(similarity: Matrix, nearest: int) -> Matrix:
+    """Mean of the highest values of each row."""
+    nearest = min(nearest, similarity.shape[1])
+    top = np.partition(similarity, similarity.shape[1] - nearest, axis=1)[:, -nearest:]
+    return np.asarray(top.mean(axis=1), dtype=np.float32)
+
+
+def usefulness_threshold(references: Matrix) -> float:
+    """Lower quartile of how near the references are to each other [ours]: mean cosine to the 5 nearest others."""
+    if len(references) < 2:
+        return 0.5
+    similarity = references @ references.T
+    np.fill_diagonal(similarity, -1.0)
+    return float(np.quantile(_nearest_mean(similarity, min(5, len(references) - 1)), 0.25))
+
+
+def pair_utility(similarity: NDArray[np.floating], threshold: float) -> Vector:
+    """What pairs are worth to the target, 0 to 1 [ours]: a soft count of pairs as near to it as its own examples are.
+
+    ``1 / (1 + exp(-(s - threshold) / 0.03))`` with s the mean cosine to the 5 nearest references ("mean5").
+
+    >>> pair_utility(np.array([0.5, 0.8]), 0.5).round(3)
+    array([0.5, 1. ])
+    """
+    exponent = np.clip((similarity.astype(np.float64) - threshold) / SHARPNESS, -50.0, 50.0)
+    return np.asarray(1.0 / (1.0 + np.exp(-exponent)))
