@@ -1,0 +1,1 @@
+"""Turning texts into vectors, and aligning documents with their pairs."""

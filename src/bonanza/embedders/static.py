@@ -1,0 +1,143 @@
+"""The default embedder: one vector per token, learned from the corpus itself. No model to download, CPU only.
+
+Byte-pair tokens; a token's vector is its row of a truncated SVD of the corpus' TF-IDF matrix (latent semantic
+analysis), times its inverse document frequency; a text is the sum of its tokens' vectors, each weighted by
+1 + log(count), scaled to length 1. About 5,000 pages a second on 2 cores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonanza.algorithms.info_nce import unit_rows
+
+Matrix = NDArray[np.float32]
+
+VOCABULARY = 16_000  # [ours] byte-pair entries; measured on a corpus of docstrings, benchmarks/RESULTS.md
+DIMENSIONS = 256  # [ours]
+SAMPLE = 10_000  # [ours] most documents that vocabulary and vectors are learned from
+SAMPLE_CHARACTERS = 4_000  # [ours] of each of them
+BATCH = 1_024  # texts tokenised at a time
+
+
+@dataclass(frozen=True)
+class StaticEmbedder:
+    """Token vectors. `name` carries a hash of vocabulary and table, so that equal names mean equal vectors."""
+
+    tokenizer: Any  # tokenizers.Tokenizer
+    table: Matrix  # (vocabulary, dim)
+    name: str
+
+    @property
+    def dim(self) -> int:
+        """Number of columns of the token table."""
+        return int(self.table.shape[1])
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        """Embed texts: float32 array, shape (len(texts), dim), unit rows (zeros where no token is known)."""
+        parts = [unit_rows(features @ self.table) for features in self._batches(texts)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
+
+    def features(self, texts: Sequence[str]) -> Any:
+        """Token weights ``1 + log(count)``: sparse float32 array, shape (len(texts), vocabulary)."""
+        from scipy.sparse import csr_matrix, vstack
+
+        parts = list(self._batches(texts))
+        return vstack(parts, format="csr") if parts else csr_matrix((0, len(self.table)), dtype=np.float32)
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[Any]:
+        for start in range(0, len(texts), BATCH):
+            yield token_weights(self.tokenizer, texts[start : start + BATCH], len(self.table))
+
+    def with_table(self, table: Matrix) -> StaticEmbedder:
+        """The same tokens with other vectors."""
+        return StaticEmbedder(self.tokenizer, table, _name(self.tokenizer, table))
+
+    def save(self, folder: Path) -> None:
+        """Write tokenizer and table; the table last, so that its presence proves completeness."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tokenizer.save(str(folder / "tokenizer.json"))
+        with open(folder / "table.partial", "wb") as file:
+            np.save(file, self.table, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(folder / "table.partial", folder / "table.npy")
+
+
+def load_static(folder: Path) -> StaticEmbedder | None:
+    """Read what `save` wrote; None if there is nothing whole."""
+    from tokenizers import Tokenizer
+
+    if not (folder / "table.npy").exists():
+        return None
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    table = np.load(folder / "table.npy", allow_pickle=False)
+    return StaticEmbedder(tokenizer, table, _name(tokenizer, table))
+
+
+def fit_static(texts: Sequence[str], seed: int = 0) -> StaticEmbedder:
+    """Learn vocabulary and token vectors from a sample of the corpus.
+
+    Few or odd texts give fewer dimensions, never an error: the dimension is at most the number of texts and of tokens.
+    """
+    clipped = [text[:SAMPLE_CHARACTERS] for text in texts]
+    tokenizer = _trained_tokenizer(clipped)
+    size = tokenizer.get_vocab_size()
+    counts = StaticEmbedder(tokenizer, np.zeros((size, 1), np.float32), "").features(clipped)
+    document_frequency = np.bincount(counts.indices, minlength=size)
+    inverse = np.log((1 + len(clipped)) / (1 + document_frequency)) + 1.0  # smoothed, as in scikit-learn
+    table = (_token_directions(counts, inverse, seed) * inverse[:, None]).astype(np.float32)
+    return StaticEmbedder(tokenizer, table, _name(tokenizer, table))
+
+
+def _trained_tokenizer(texts: Sequence[str]) -> Any:
+    """Byte pairs on lower-cased words. Not WordPiece: its trainer gives another vocabulary each time it is run."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=["[UNK]"], show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _token_directions(counts: Any, inverse: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Right singular vectors of the row-normalised TF-IDF matrix: float64 array, shape (vocabulary, dim)."""
+    from scipy.sparse import diags
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.preprocessing import normalize
+
+    weighted = normalize(counts @ diags(inverse))
+    dimensions = min(DIMENSIONS, *weighted.shape)
+    if dimensions < 2:
+        return np.ones((weighted.shape[1], 1))
+    components = TruncatedSVD(dimensions, random_state=seed).fit(weighted).components_
+    return np.asarray(components.T, dtype=np.float64)
+
+
+def token_weights(tokenizer: Any, texts: Sequence[str], vocabulary: int) -> Any:
+    """``1 + log(count)`` of each token of each text: sparse float32 array, shape (len(texts), vocabulary)."""
+    from scipy.sparse import csr_matrix
+
+    encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+    lengths = [len(encoding.ids) for encoding in encodings]
+    tokens = np.fromiter((token for encoding in encodings for token in encoding.ids), np.int64, sum(lengths))
+    places, counts = np.unique(np.repeat(np.arange(len(texts)), lengths) * vocabulary + tokens, return_counts=True)
+    weights = (1.0 + np.log(counts)).astype(np.float32)
+    return csr_matrix((weights, (places // vocabulary, places % vocabulary)), (len(texts), vocabulary))
+
+
+def _name(tokenizer: Any, table: Matrix) -> str:
+    digest = hashlib.blake2b(np.ascontiguousarray(table).tobytes(), digest_size=6)
+    digest.update(json.dumps(tokenizer.get_vocab(), sort_keys=True).encode())
+    return f"static-{table.shape[1]}-{digest.hexdigest()}"
