@@ -1,0 +1,1 @@
+"""Which documents to read next: one policy per file."""
