@@ -1,0 +1,1 @@
+"""Which of the extracted pairs are kept, and why the others are not."""

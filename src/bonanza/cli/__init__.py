@@ -1,0 +1,42 @@
+"""The command line: one file per command. Heavy modules are imported by the commands that need them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads sleep: ten times faster on a busy small machine
+
+import typer
+
+from bonanza import __version__
+from bonanza.cli.demo import demo
+from bonanza.cli.extract import extract
+from bonanza.errors import BonanzaError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app.command()(extract)
+app.command()(demo)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bonanza {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _bonanza(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Find the documents worth paying an LLM to read, and turn those alone into instruction-tuning pairs."""
+
+
+def main() -> None:
+    """Run a command. Exit status: 0 done, 2 wrong use, 3 ended early but valid."""
+    try:
+        app()
+    except BonanzaError as error:
+        typer.echo(f"bonanza: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,7 @@
+"""`bonanza demo`."""
+
+from __future__ import annotations
+
+
+def demo() -> None:
+    """Placeholder."""

@@ -1,0 +1,142 @@
+"""What a run shows on the terminal: a live panel, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bonanza.budget import Account
+from bonanza.interfaces import Policy
+from bonanza.loop import Progress
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Terminal:
+    """Watches a run. Text of documents never passes through here; everything else is printed without markup."""
+
+    def __init__(self, quiet: bool = False, title: str = "") -> None:
+        self._console = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
+        self._title = title
+        self._live: Live | None = None
+        self._started = time.monotonic()
+        self._last_line = 0.0
+        self._note = ""
+        self._first_spent: float | None = None
+
+    def __enter__(self) -> Terminal:
+        if self._console.is_terminal and not self._console.quiet:
+            self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def stage(self, text: str) -> None:
+        """A long step begins."""
+        if self._live is not None:
+            self._live.update(Text(f"{self._title}{text} ..."))
+        else:
+            self._console.print(f"{self._title}{text}")
+
+    def round(self, progress: Progress, account: Account, policy: Policy) -> None:
+        """Show where the run stands."""
+        report = policy.report()
+        self._show_note(report)
+        if self._live is not None:
+            self._live.update(self._panel(progress, account, report))
+        elif progress.stop_reason or time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            self._console.print(f"{self._title}{self._line(progress, account)}")
+
+    def _show_note(self, report: Mapping[str, Any]) -> None:
+        """Say once what the alignment did."""
+        note = report.get("alignment", {}).get("note", "")
+        if note and note != self._note:
+            self._note = note
+            sizes = f"{report['clusters']} clusters, {report['arms_per_round']} x {report['documents_per_arm']} documents a round"
+            self._console.print(f"{self._title}{note} Then {sizes}.", soft_wrap=True)
+
+    def _line(self, progress: Progress, account: Account) -> str:
+        share = account.spent / account.budget.limit
+        return (
+            f"round {progress.round}: {amount(account.spent, account.budget.kind)} of "
+            f"{amount(account.budget.limit, account.budget.kind)} spent ({share:.0%}), "
+            f"{len(progress.read):,} documents read, {_kept(progress):,} pairs kept{self._time_left(share)}"
+        )
+
+    def _time_left(self, share: float) -> str:
+        """Time left at the rate so far; from the second round on."""
+        if self._first_spent is None:
+            self._first_spent, self._started = share, time.monotonic()
+            return ""
+        gained = share - self._first_spent
+        if gained <= 0 or share >= 1:
+            return ""
+        seconds = (time.monotonic() - self._started) / gained * (1 - share)
+        return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"
+
+    def _panel(self, progress: Progress, account: Account, report: Mapping[str, Any]) -> Group:
+        share = account.spent / account.budget.limit
+        bar = ProgressBar(total=1.0, completed=min(share, 1.0), width=min(60, self._console.width - 2))
+        return Group(Text(self._title + self._line(progress, account)), bar, *_best_clusters(report))
+
+
+def _best_clusters(report: Mapping[str, Any]) -> list[Table]:
+    best = report.get("best_clusters") or []
+    if not best:
+        return []
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("best clusters", "reward", "pulls", "unread of"):
+        table.add_column(name, justify="right")
+    for arm in best:
+        table.add_row(
+            str(arm["cluster"]), f"{arm['reward']:.3f}", f"{arm['pulls']:.1f}", f"{arm['unread']:,} of {arm['documents']:,}"
+        )
+    return [table]
+
+
+def _kept(progress: Progress) -> int:
+    return sum(len(item.reading.kept) for item in progress.read)
+
+
+def amount(value: float, kind: str) -> str:
+    """An amount of a budget, for people.
+
+    >>> amount(1234567, "tokens"), amount(12.5, "dollars"), amount(300, "documents")
+    ('1,234,567 tokens', '$12.50', '300 documents')
+    """
+    return f"${value:,.2f}" if kind == "dollars" else f"{value:,.0f} {kind}"
+
+
+def summary_lines(summary: Mapping[str, Any], out: Path) -> list[str]:
+    """The end of a run, on one screen."""
+    tokens, budget, cost = summary["tokens"], summary["budget"], summary["transport_cost"]
+    lines = [
+        f"{summary['stop_reason']}: {amount(budget['spent'], budget['kind'])} of {amount(budget['limit'], budget['kind'])}",
+        f"read      {summary['documents_read']:,} of {summary['documents_total']:,} documents  {_counts(summary['statuses'])}",
+        f"pairs     {summary['pairs_kept']:,} kept of {summary['pairs_extracted']:,}  {_counts(summary['pair_statuses'])}",
+        f"tokens    {tokens['total']:,} ({tokens['input']:,} prompt, {tokens['output']:,} completion)",
+    ]
+    if summary["cost_usd"]:
+        lines.append(f"cost      ${summary['cost_usd']:.4f}")
+    if cost["end"] is not None:
+        lines.append(f"transport cost to the target  {cost['start']:.4f} (first pairs) -> {cost['end']:.4f} (all); lower is closer")
+    if summary["left_out"]:
+        lines.append(f"left out  {_counts(summary['left_out'])[1:-1]}; listed in {out / 'skipped.jsonl'}")
+    return [*lines, f"written   {out / 'train.jsonl'}"]
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return "(" + ", ".join(f"{name} {count:,}" for name, count in counts.items()) + ")" if counts else ""

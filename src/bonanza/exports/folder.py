@@ -1,0 +1,155 @@
+"""The files of a run's folder (DESIGN, contracts). Each is written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bonanza.exports.measures import Measures
+from bonanza.records import Pair, Reading, Skipped, Target
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDocument:
+    """One reading, as the tables show it."""
+
+    round: int
+    cluster: int | None
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a run found."""
+
+    documents: Sequence[ReadDocument]
+    skipped: Sequence[Skipped]
+    target: Target
+    measures: Measures  # of the kept pairs, in order
+
+
+def write_tables(folder: Path, results: Results) -> None:
+    """Write pairs.parquet, documents.parquet, train.jsonl and skipped.jsonl."""
+    scores = _scores(results)
+    _write_parquet(folder / "pairs.parquet", _pair_columns(results.documents, scores), _pair_schema())
+    _write_parquet(folder / "documents.parquet", _document_columns(results.documents, scores), _document_schema())
+    lines = [json.dumps(_training_row(pair, scores), ensure_ascii=False) for pair in kept_pairs(results.documents)]
+    write_text(folder / "train.jsonl", _joined(lines))
+    left_out = [*results.skipped, *results.target.skipped]
+    write_text(folder / "skipped.jsonl", _joined(json.dumps(asdict(record), ensure_ascii=False) for record in left_out))
+
+
+def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Write summary.json."""
+    write_text(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+
+
+def kept_pairs(documents: Sequence[ReadDocument]) -> list[Pair]:
+    """The kept pairs in the order in which they were found."""
+    return [pair for document in documents for pair in document.reading.kept]
+
+
+def status_counts(documents: Sequence[ReadDocument]) -> dict[str, dict[str, int]]:
+    """How many documents and pairs ended in each status."""
+    readings = Counter(document.reading.status for document in documents)
+    pairs = Counter(pair.status for document in documents for pair in document.reading.pairs)
+    return {"documents": dict(sorted(readings.items())), "pairs": dict(sorted(pairs.items()))}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file by a whole new one."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+    os.replace(partial, path)
+
+
+def _joined(lines: Iterable[str]) -> str:
+    return "".join(line + "\n" for line in lines)
+
+
+def _scores(results: Results) -> dict[str, dict[str, float]]:
+    """Scores of kept pairs by pair id."""
+    pairs = kept_pairs(results.documents)
+    measured = zip(pairs, results.measures.similarity, results.measures.utility, strict=True)
+    return {
+        pair.id: {"reference_similarity": round(float(near), 6), "utility": round(float(worth), 6)}
+        for pair, near, worth in measured
+    }
+
+
+def _training_row(pair: Pair, scores: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    place = {"document_id": pair.document_id, "char_start": pair.char_start, "char_end": pair.char_end}
+    return {
+        "messages": [{"role": "user", "content": pair.question}, {"role": "assistant", "content": pair.answer}],
+        "metadata": {"id": pair.id, **place, "scores": scores[pair.id]},
+    }
+
+
+def _pair_schema() -> Any:
+    import pyarrow as pa
+
+    text, whole = pa.string(), pa.int64()
+    scores = pa.struct([("reference_similarity", pa.float64()), ("utility", pa.float64())])
+    return pa.schema(
+        [("id", text), ("question", text), ("answer", text), ("status", text), ("reason", text), ("document_id", text),
+         ("char_start", whole), ("char_end", whole), ("evidence", text), ("round", whole), ("cluster", whole),
+         ("scores", scores), ("input_tokens", whole), ("output_tokens", whole)]
+    )  # fmt: skip
+
+
+def _pair_columns(documents: Sequence[ReadDocument], scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row per pair; a document's tokens are shared out evenly over its pairs, remainders to the first."""
+    rows = []
+    for document in documents:
+        usage, pairs = document.reading.usage, document.reading.pairs
+        shares = zip(_shared(usage.input_tokens, len(pairs)), _shared(usage.output_tokens, len(pairs)), strict=True)
+        for pair, (input_tokens, output_tokens) in zip(pairs, shares, strict=True):
+            rows.append(
+                {**{name: getattr(pair, name) for name in Pair.__slots__}, "id": pair.id, "round": document.round,
+                 "cluster": document.cluster, "scores": scores.get(pair.id) if pair.status == "kept" else None,
+                 "input_tokens": input_tokens, "output_tokens": output_tokens}
+            )  # fmt: skip
+    return rows
+
+
+def _shared(total: int, count: int) -> list[int]:
+    return [total // count + (position < total % count) for position in range(count)]
+
+
+def _document_schema() -> Any:
+    import pyarrow as pa
+
+    text, whole, real = pa.string(), pa.int64(), pa.float64()
+    return pa.schema(
+        [("document_id", text), ("round", whole), ("cluster", whole), ("status", text), ("pairs", whole),
+         ("input_tokens", whole), ("output_tokens", whole), ("cost_usd", real), ("utility", real), ("detail", text)]
+    )  # fmt: skip
+
+
+def _document_columns(documents: Sequence[ReadDocument], scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "document_id": reading.document_id, "round": document.round, "cluster": document.cluster,
+            "status": reading.status, "pairs": len(reading.pairs), "input_tokens": reading.usage.input_tokens,
+            "output_tokens": reading.usage.output_tokens, "cost_usd": reading.cost_usd,
+            "utility": float(np.sum([scores[pair.id]["utility"] for pair in reading.kept])), "detail": reading.detail,
+        }
+        for document in documents
+        for reading in [document.reading]
+    ]  # fmt: skip
+
+
+def _write_parquet(path: Path, rows: list[dict[str, Any]], schema: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial, compression="zstd")
+    os.replace(partial, path)

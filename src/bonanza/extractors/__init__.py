@@ -1,0 +1,1 @@
+"""Reading documents: what turns a page into question-answer pairs."""

