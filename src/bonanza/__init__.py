@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {"extract": "bonanza.api", "ExtractResult": "bonanza.run", "Document": "bonanza.records"}
 
-__all__ = ["Document", "ExtractResult", "__version__", "extract"]  # noqa: PLE0604 - resolved below, on first use
+__all__ = ["Document", "ExtractResult", "__version__", "extract"]
 
 
 def __getattr__(name: str) -> Any:

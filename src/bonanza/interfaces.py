@@ -103,9 +103,7 @@ class Aligned(Protocol):
 class Aligner(Protocol):
     """Learns from documents and the pairs they gave to embed both into one region (EQUAL, step 1)."""
 
-    def align(
-        self, documents: Sequence[str], pairs: Sequence[str], owners: Rows, rng: np.random.Generator
-    ) -> Aligned:
+    def align(self, documents: Sequence[str], pairs: Sequence[str], owners: Rows, rng: np.random.Generator) -> Aligned:
         """Learn; ``pairs[i]`` came from ``documents[owners[i]]``."""
         ...
 

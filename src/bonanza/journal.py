@@ -46,7 +46,7 @@ class Journal:
         except sqlite3.DatabaseError as error:
             self._lock.close()
             raise FolderError(
-                f"{self.path}: not a journal that can be read ({error}). Move it away, or choose another folder with --out."
+                f"{self.path}: not a journal that can be read ({error}). Move it away, or choose another --out."
             ) from None
 
     def __enter__(self) -> Journal:
@@ -109,7 +109,9 @@ def _locked(folder: Path) -> BinaryIO:
         folder.mkdir(parents=True, exist_ok=True)
         lock = open(folder / ".lock", "wb")  # noqa: SIM115 - held open on purpose
     except OSError as error:
-        raise FolderError(f"{folder}: cannot be written ({error.strerror}). Choose another folder with --out.") from None
+        raise FolderError(
+            f"{folder}: cannot be written ({error.strerror}). Choose another folder with --out."
+        ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

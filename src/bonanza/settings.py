@@ -55,7 +55,8 @@ class TransportSettings:
     # fixed number]; code: 0 = all of the batch [code]
     pairs_per_comparison: int | None = None
     offset: float | None = None  # subtracted from the reward. paper: 0; code: 0.12 [code]
-    cost_of_nothing: float = 1.0  # [ours] cost of a pull that gave no pair: that of unrelated text
+    # Cost of a document that gave no pair [ours]: that of unrelated text, 1 for cosine, square root of 2 for euclidean
+    cost_of_nothing: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,15 @@ def _problem(problem: Mapping[str, Any]) -> str:
 
 
 def _all_keys() -> set[str]:
-    kinds = (RunSettings, EqualSettings, TransportSettings, NearestSettings, AlignmentSettings, LocalSettings, PriceSettings)
+    kinds = (
+        RunSettings,
+        EqualSettings,
+        TransportSettings,
+        NearestSettings,
+        AlignmentSettings,
+        LocalSettings,
+        PriceSettings,
+    )
     return {item.name for kind in kinds for item in fields(kind)}
 
 

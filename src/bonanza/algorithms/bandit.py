@@ -33,7 +33,7 @@ def ucb_scores(
     pulls : float64 array, shape (arms,)
         How often each arm was pulled. Not necessarily whole: neighbours may share.
     exploration : weight of the bonus, at least 0
-    unpulled : "first": an arm never pulled has an infinite bonus, the limit of the formula (Auer et al. 2002, figure 1);
+    unpulled : "first": an arm never pulled has an infinite bonus, the formula's limit (Auer et al. 2002, figure 1);
         "zero": it has the value 0 and no bonus (authors' code)
 
     Returns
@@ -53,7 +53,9 @@ def ucb_scores(
     return np.where(pulled, rewards + exploration * bonus, np.inf if unpulled == "first" else 0.0)
 
 
-def best_arms(scores: Vector, available: NDArray[np.bool_], count: int, tie_break: Vector | None = None) -> NDArray[np.int64]:
+def best_arms(
+    scores: Vector, available: NDArray[np.bool_], count: int, tie_break: Vector | None = None
+) -> NDArray[np.int64]:
     """The `count` available arms of highest score, best first; ties by `tie_break` (higher first), then by number.
 
     >>> best_arms(np.array([1.0, 3.0, 3.0, 2.0]), np.array([True, True, True, False]), 2)

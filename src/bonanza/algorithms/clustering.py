@@ -11,7 +11,9 @@ BATCH = 65_536  # rows converted to float32 at a time: 64 MiB at 256 dimensions
 POINTS_PER_CENTROID = 256  # faiss' own default: more do not change the centroids noticeably
 
 
-def fit_centroids(vectors: NDArray[np.floating], clusters: int, rng: np.random.Generator, iterations: int = 20) -> Matrix:
+def fit_centroids(
+    vectors: NDArray[np.floating], clusters: int, rng: np.random.Generator, iterations: int = 20
+) -> Matrix:
     """Find cluster centres by k-means (faiss, squared Euclidean distance) on at most 256 points per cluster.
 
     Parameters

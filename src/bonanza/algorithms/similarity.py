@@ -15,7 +15,9 @@ BATCH = 16_384  # rows compared at a time
 SHARPNESS = 0.03  # [ours] cosine over which the utility of a pair goes from 0.5 to 0.73
 
 
-def similarity_to_references(vectors: NDArray[np.floating], references: Matrix, view: View = "mean") -> NDArray[np.float32]:
+def similarity_to_references(
+    vectors: NDArray[np.floating], references: Matrix, view: View = "mean"
+) -> NDArray[np.float32]:
     """Cosine of each row to a reference set.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Optimal transport between two sets of embeddings: how far are the extracted pairs from the reference set?
+"""Optimal transport between two sets of embeddings: how far the extracted pairs are from the reference set.
 
 Exact and Sinkhorn solutions come from POT. IPOT, which the authors' code of EQUAL uses, is written out here
 because POT's own proximal solver does not converge to it at its defaults.
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 for _backend in ("PYTORCH", "JAX", "TENSORFLOW", "CUPY"):  # halves the time of `import ot`
     os.environ.setdefault(f"POT_BACKEND_DISABLE_{_backend}", "1")
 
-import ot
+import ot  # noqa: E402
 
-from bonanza.errors import BonanzaError
+from bonanza.errors import BonanzaError  # noqa: E402
 
 Costs = NDArray[np.float64]
 Metric = Literal["cosine", "euclidean"]
@@ -72,7 +72,7 @@ def transport_cost(
         Price of moving one unit of mass from source i to target j (`cost_matrix`).
     source_mass, target_mass : float64 arrays, shapes (n,) and (m,), or None for equal masses
         Non-negative, each sums to 1.
-    solver : "exact" (network simplex), "sinkhorn" (entropic, an upper bound) or "ipot" (the authors' code; equal masses)
+    solver : "exact" (network simplex), "sinkhorn" (entropic, an upper bound) or "ipot" (authors' code; equal masses)
     regularisation : weight of the entropy for "sinkhorn", in the unit of `cost`; smaller is nearer to exact and slower
 
     Returns
@@ -189,4 +189,6 @@ def fixed_size_cost(
         return transport_cost(cost[order], solver=solver, regularisation=regularisation)
     order = rng.permutation(points)
     groups = [order[start : start + size] for start in range(0, points - size + 1, size)][:most_groups]
-    return float(np.mean([transport_cost(cost[group], solver=solver, regularisation=regularisation) for group in groups]))
+    return float(
+        np.mean([transport_cost(cost[group], solver=solver, regularisation=regularisation) for group in groups])
+    )

@@ -28,7 +28,9 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _bonanza(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")
+    ] = False,
 ) -> None:
     """Find the documents worth paying an LLM to read, and turn those alone into instruction-tuning pairs."""
 

@@ -12,8 +12,12 @@ OUT_HELP = "Folder for the results. The same command again resumes."
 
 def extract(
     corpus: Annotated[list[str] | None, typer.Argument(help="Files, folders, globs, hf://datasets/...")] = None,
-    target: Annotated[str | None, typer.Option(help="Reference question-answer pairs (jsonl, json, parquet, csv).")] = None,
-    budget: Annotated[str | None, typer.Option(help='Hard cap: "200k" tokens, "5%" of documents, "$12.50", "300docs".')] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Reference question-answer pairs (jsonl, json, parquet, csv).")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help='Hard cap: "200k" tokens, "5%" of documents, "$12.50", "300docs".')
+    ] = None,
     llm: Annotated[str | None, typer.Option(help="local | rules | recorded[:COLUMN]")] = None,
     out: Annotated[Path | None, typer.Option(help=OUT_HELP)] = None,
     policy: Annotated[str | None, typer.Option(help="equal | nearest | random  [default: equal]")] = None,

@@ -39,7 +39,9 @@ class Terminal:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live is not None:
             self._live.stop()
 
@@ -58,14 +60,15 @@ class Terminal:
             self._live.update(self._panel(progress, account, report))
         elif progress.stop_reason or time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
-            self._console.print(f"{self._title}{self._line(progress, account)}")
+            self._console.print(f"{self._title}{self._line(progress, account)}", soft_wrap=True)
 
     def _show_note(self, report: Mapping[str, Any]) -> None:
         """Say once what the alignment did."""
         note = report.get("alignment", {}).get("note", "")
         if note and note != self._note:
             self._note = note
-            sizes = f"{report['clusters']} clusters, {report['arms_per_round']} x {report['documents_per_arm']} documents a round"
+            per_round = f"{report['arms_per_round']} x {report['documents_per_arm']} documents a round"
+            sizes = f"{report['clusters']} clusters, {per_round}"
             self._console.print(f"{self._title}{note} Then {sizes}.", soft_wrap=True)
 
     def _line(self, progress: Progress, account: Account) -> str:
@@ -102,7 +105,10 @@ def _best_clusters(report: Mapping[str, Any]) -> list[Table]:
         table.add_column(name, justify="right")
     for arm in best:
         table.add_row(
-            str(arm["cluster"]), f"{arm['reward']:.3f}", f"{arm['pulls']:.1f}", f"{arm['unread']:,} of {arm['documents']:,}"
+            str(arm["cluster"]),
+            f"{arm['reward']:.3f}",
+            f"{arm['pulls']:.1f}",
+            f"{arm['unread']:,} of {arm['documents']:,}",
         )
     return [table]
 
@@ -123,16 +129,19 @@ def amount(value: float, kind: str) -> str:
 def summary_lines(summary: Mapping[str, Any], out: Path) -> list[str]:
     """The end of a run, on one screen."""
     tokens, budget, cost = summary["tokens"], summary["budget"], summary["transport_cost"]
+    spent, limit = (amount(budget[name], budget["kind"]) for name in ("spent", "limit"))
+    statuses, pair_statuses = _counts(summary["statuses"]), _counts(summary["pair_statuses"])
     lines = [
-        f"{summary['stop_reason']}: {amount(budget['spent'], budget['kind'])} of {amount(budget['limit'], budget['kind'])}",
-        f"read      {summary['documents_read']:,} of {summary['documents_total']:,} documents  {_counts(summary['statuses'])}",
-        f"pairs     {summary['pairs_kept']:,} kept of {summary['pairs_extracted']:,}  {_counts(summary['pair_statuses'])}",
+        f"{summary['stop_reason']}: {spent} of {limit}",
+        f"read      {summary['documents_read']:,} of {summary['documents_total']:,} documents  {statuses}",
+        f"pairs     {summary['pairs_kept']:,} kept of {summary['pairs_extracted']:,}  {pair_statuses}",
         f"tokens    {tokens['total']:,} ({tokens['input']:,} prompt, {tokens['output']:,} completion)",
     ]
     if summary["cost_usd"]:
         lines.append(f"cost      ${summary['cost_usd']:.4f}")
     if cost["end"] is not None:
-        lines.append(f"transport cost to the target  {cost['start']:.4f} (first pairs) -> {cost['end']:.4f} (all); lower is closer")
+        fall = f"{cost['start']:.4f} at the start, {cost['end']:.4f} of all; lower is closer"
+        lines.append(f"transport cost to the target  {fall}")
     if summary["left_out"]:
         lines.append(f"left out  {_counts(summary['left_out'])[1:-1]}; listed in {out / 'skipped.jsonl'}")
     return [*lines, f"written   {out / 'train.jsonl'}"]

@@ -78,9 +78,7 @@ def align_and_judge(
     )
 
 
-def _split(
-    documents: int, owners: Rows, settings: AlignmentSettings, rng: np.random.Generator
-) -> tuple[Rows, Rows]:
+def _split(documents: int, owners: Rows, settings: AlignmentSettings, rng: np.random.Generator) -> tuple[Rows, Rows]:
     """Pairs to judge by and pairs to learn from; no document has pairs in both."""
     held_out = rng.random(documents) < settings.held_out
     chosen = np.sort(rng.permutation(len(owners))[: settings.most_pairs])

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from bonanza.interfaces import Embedder
 
 
-def embed_corpus(
-    batches: Iterable[list[str]], documents: int, embedder: Embedder, folder: Path
-) -> NDArray[np.float16]:
+def embed_corpus(batches: Iterable[list[str]], documents: int, embedder: Embedder, folder: Path) -> NDArray[np.float16]:
     """Embed texts, batch by batch, into a file named after the embedder; reuse it if it is whole.
 
     Returns

@@ -60,8 +60,8 @@ def load_sentence_transformer(path: str) -> SentenceTransformerEmbedder:
     except (OSError, ValueError) as error:
         first_line = str(error).splitlines()[0]
         raise SettingsError(
-            f"embedder {path!r}: not a model that can be loaded ({first_line}). Give 'static', or the folder or hub name "
-            "of a sentence-transformers model."
+            f"embedder {path!r}: not a model that can be loaded ({first_line}). Give 'static', or the folder or hub "
+            "name of a sentence-transformers model."
         ) from None
     return SentenceTransformerEmbedder(model, _name(model, path))
 
@@ -134,6 +134,7 @@ def _fine_tuned(
     """A copy of the model, tuned; the base stays as it is."""
     import copy
 
+    import torch
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
@@ -145,6 +146,7 @@ def _fine_tuned(
             output_dir=scratch, num_train_epochs=settings.epochs, per_device_train_batch_size=settings.batch_size,
             learning_rate=settings.learning_rate, warmup_steps=settings.warmup_ratio, seed=seed, report_to="none",
             save_strategy="no", logging_strategy="no", disable_tqdm=True, batch_sampler="no_duplicates",
+            dataloader_pin_memory=torch.cuda.is_available(),
         )  # fmt: skip
         loss = MultipleNegativesRankingLoss(model, scale=1.0 / settings.temperature)
         SentenceTransformerTrainer(

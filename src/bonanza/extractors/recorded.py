@@ -1,4 +1,4 @@
-"""Pairs that already stand in a column of the corpus: reading reveals them. This is how policies are compared for free."""
+"""Pairs that already stand in a column of the corpus: reading reveals them, and policies are compared for free."""
 
 from __future__ import annotations
 

@@ -181,7 +181,9 @@ class EqualPolicy:
         if exploration is None:
             exploration = 0.001 if self._settings.variant == "code" else paper_exploration(total)
         scores = ucb_scores(arms.values, arms.pulls, exploration, self._unpulled())
-        ties = arms.closeness if self._settings.first_visits == "nearest" and self._settings.variant == "paper" else None
+        ties = (
+            arms.closeness if self._settings.first_visits == "nearest" and self._settings.variant == "paper" else None
+        )
         pulled = best_arms(scores, arms.remaining > 0, self._sizes.arms_per_round, ties)
         plan = [row for arm in pulled for row in arms.draw(int(arm), self._sizes.documents_per_arm)]
         self._plan = np.array(plan, dtype=np.int64)
@@ -189,7 +191,9 @@ class EqualPolicy:
 
     def _reward(self, arms: Arms, pulled: Mapping[int, Rows], weight: float | None) -> None:
         """Give each arm what its documents gave. weight None: a pull counts by its share of a full one (warm-up)."""
-        readings = {arm: [self._batch[id_] for id_ in self._ids(rows) if id_ in self._batch] for arm, rows in pulled.items()}
+        readings = {
+            arm: [self._batch[id_] for id_ in self._ids(rows) if id_ in self._batch] for arm, rows in pulled.items()
+        }
         pairs = [pair for given in readings.values() for reading in given for pair in reading.kept]
         vectors = self._aligned.embed([self._text(pair) for pair in pairs])
         taken = 0

@@ -28,7 +28,8 @@ class Reward:
         size = transport.pairs_per_comparison
         self._size = (0 if code else 16) if size is None else size
         self._regularisation = transport.regularisation
-        self._nothing = transport.cost_of_nothing
+        unrelated = 1.0 if self._metric == "cosine" else 2**0.5
+        self._nothing = unrelated if transport.cost_of_nothing is None else transport.cost_of_nothing
         self.pools = settings.value == "pooled" if settings.value else not code
         self.counts_empty = not code
 

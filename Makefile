@@ -1,0 +1,32 @@
+# `make demo` and `make test` need git, Python 3.11 or newer, make and a C++ compiler; they install the rest into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_WAIT_POLICY := passive
+export TOKENIZERS_PARALLELISM := true
+
+.PHONY: demo test check quick models clean
+
+demo: .venv/demo.installed
+	$(BIN)/bonanza demo
+
+test: check quick models
+
+check: .venv/dev.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+quick: .venv/dev.installed
+	$(BIN)/python -m pytest -q -m "not model"
+
+models: .venv/dev.installed
+	$(BIN)/python -m pytest -q -m model
+
+.venv/%.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	touch $@
+
+clean:
+	rm -rf .venv bonanza-demo
