@@ -65,7 +65,7 @@ class Skipped:
     """A record of the corpus that could not be used, and why: counted and listed, never only logged."""
 
     origin: str  # file and line or row
-    reason: str  # short, stable, countable: "broken line", "empty text", "repeated id"
+    reason: str  # short, stable, countable: "broken line", "empty text", "repeated document"
     detail: str = ""
 
 

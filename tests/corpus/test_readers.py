@@ -128,7 +128,7 @@ def test_broken_lines_anywhere_are_counted_and_cost_nothing_else(tmp_path, docum
         (b'{"id": "2", "body": "b"}', "no text field"),
         (b'{"id": "2", "text": "\xff"}', "not UTF-8"),
         (b'{"id": "2", "text": "a\\u0000b"}', "NUL character"),
-        (b'{"id": "1", "text": "another"}', "repeated id"),
+        (b'{"id": "1", "text": "first"}', "repeated document"),
         (b'{"id": ["2"], "text": "b"}', "not an id"),
     ],
 )
@@ -347,8 +347,18 @@ def test_ids_are_unique_over_all_sources(tmp_path):
     one = written(tmp_path / "1.jsonl", FORMATS["pages.jsonl"]([("1", "a"), ("2", "b")]))
     two = written(tmp_path / "2.jsonl", FORMATS["pages.jsonl"]([("2", "c"), ("3", "d")]))
     records = read(one, two)
-    assert documents_of(records) == [("1", "a"), ("2", "b"), ("3", "d")]
-    assert reasons_of(records) == {"repeated id": 1}
+    assert documents_of(records) == [("1", "a"), ("2", "b"), (f"2#{content_id('c')}", "c"), ("3", "d")]
+    assert reasons_of(records) == {}
+
+
+def test_folders_with_files_of_one_name_lose_none(tmp_path):
+    one, two, three = (tmp_path / name for name in ("one", "two", "three"))
+    for folder, text in ((one, "a"), (two, "b"), (three, "a")):
+        folder.mkdir()
+        written(folder / "README.md", text)
+    records = read(one, two, three)
+    assert documents_of(records) == [("README.md", "a"), (f"README.md#{content_id('b')}", "b")]
+    assert reasons_of(records) == {"repeated document": 1}
 
 
 def test_the_limit_counts_usable_documents_over_all_sources(tmp_path):
@@ -417,8 +427,9 @@ def test_text_files_of_another_name_have_another_fingerprint(tmp_path):
 def test_documents_in_memory_are_checked_like_those_of_files():
     documents = [Document("1", "a"), Document("1", "b"), Document("2", " "), Document("", "c"), Document("3", "\ud800")]
     records = list(MemoryReader(documents).read())
-    assert documents_of(records) == [("1", "a"), (content_id("c"), "c"), ("3", "�")]
-    assert reasons_of(records) == {"repeated id": 1, "empty text": 1}
+    expected = [("1", "a"), (f"1#{content_id('b')}", "b"), (content_id("c"), "c"), ("3", "�")]
+    assert documents_of(records) == expected
+    assert reasons_of(records) == {"empty text": 1}
     assert MemoryReader(documents).fingerprint() == MemoryReader(list(documents)).fingerprint()
     assert MemoryReader(documents).fingerprint() != MemoryReader(documents[:-1]).fingerprint()
 

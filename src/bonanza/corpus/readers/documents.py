@@ -10,7 +10,7 @@ from typing import Any
 from bonanza.corpus.readers.rows import Fields, Row, Table, parsed_if_text, well_formed
 from bonanza.records import Document, Question, Skipped, content_id
 
-READER_VERSION = "1"  # part of every fingerprint: raise it when the same files would give other documents
+READER_VERSION = "2"  # part of every fingerprint: raise it when the same files would give other documents
 
 
 @dataclass(frozen=True)
@@ -107,17 +107,23 @@ def _usable(document: Document) -> Document | Skipped:
 
 
 def _unique(records: Iterable[Document | Skipped]) -> Iterator[Document | Skipped]:
-    """Let the first document of each id pass."""
-    seen: set[str] = set()
+    """Let each document pass once. One that bears the id of another gets the hash of its text behind it."""
+    texts: dict[str, int] = {}  # id -> hash of its text
     for record in records:
         if isinstance(record, Skipped):
             yield record
-        elif record.id in seen:
-            reason = "repeated text" if record.id == content_id(record.text) else "repeated id"
-            yield Skipped(record.origin, reason, record.id)
+            continue
+        named = record if texts.get(record.id, hash(record.text)) == hash(record.text) else _renamed(record)
+        if named.id in texts:
+            reason = "repeated text" if named.id == content_id(named.text) else "repeated document"
+            yield Skipped(named.origin, reason, named.id)
         else:
-            seen.add(record.id)
-            yield record
+            texts[named.id] = hash(named.text)
+            yield named
+
+
+def _renamed(document: Document) -> Document:
+    return replace(document, id=f"{document.id}#{content_id(document.text)}")
 
 
 def _first(limit: int | None, records: Iterator[Document | Skipped]) -> Iterator[Document | Skipped]:
