@@ -76,16 +76,20 @@ def through_normalisation(gradient: Matrix, unit: Matrix, lengths: Matrix) -> Ma
 def hard_negative_candidates(documents: Matrix, pairs: Matrix, owners: Rows, ranks: tuple[int, int]) -> Rows:
     """For each document the pairs of other documents that stand at `ranks` (first and last, counted from 1) by cosine.
 
-    int64 array, shape (documents, at most last - first + 1). Fewer columns where there are fewer pairs.
+    int64 array, shape (documents, at most last - first + 1). Fewer columns where there are fewer pairs; a document with
+    fewer pairs of others than columns has them repeated, one without any has its own.
     """
     first, last = ranks[0] - 1, min(ranks[1], len(pairs))
-    found = np.empty((len(documents), last), dtype=np.int64)
+    ranked = np.empty((len(documents), last), dtype=np.int64)
     for start in range(0, len(documents), BATCH_OF_DOCUMENTS):
         stop = min(start + BATCH_OF_DOCUMENTS, len(documents))
         similarity = documents[start:stop] @ pairs.T
-        similarity[(owners >= start) & (owners < stop) & (np.arange(start, stop)[:, None] == owners)] = -np.inf
-        found[start:stop] = np.argsort(-similarity, axis=1, kind="stable")[:, :last]
-    return found[:, min(first, max(last - 1, 0)) :]
+        similarity[np.arange(start, stop)[:, None] == owners] = -np.inf  # its own come last
+        ranked[start:stop] = np.argsort(-similarity, axis=1, kind="stable")[:, :last]
+    others = np.minimum(len(pairs) - np.bincount(owners, minlength=len(documents)), last)[:, None]
+    begin = np.clip(others - 1, 0, first)
+    columns = begin + np.arange(max(last - first, min(last, 1))) % np.maximum(others - begin, 1)
+    return np.take_along_axis(ranked, columns, axis=1)
 
 
 def train_table(
@@ -181,5 +185,5 @@ def mean_reciprocal_rank(documents: Matrix, pairs: Matrix, owners: Rows) -> floa
     """
     similarity = pairs @ documents.T
     own = similarity[np.arange(len(pairs)), owners][:, None]
-    ranks = (similarity >= own).sum(axis=1)
+    ranks = (~(similarity < own)).sum(axis=1)  # what is not a number ranks last too
     return float(np.mean(1.0 / ranks))

@@ -97,12 +97,14 @@ def transport_cost(
     """
     source_mass, target_mass = _masses(cost, source_mass, target_mass)
     if solver == "ipot":
+        if np.ptp(source_mass) > 0 or np.ptp(target_mass) > 0:
+            raise ShapeError("The solver 'ipot' is for equal masses. Use 'exact' or 'sinkhorn'.")
         return ipot_cost(cost)
     if solver == "sinkhorn":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # not converged to 1e-9 in 1,000 steps: close enough to rank
             return float(ot.sinkhorn2(source_mass, target_mass, cost, regularisation, method="sinkhorn_log"))
-    return float(ot.emd2(source_mass, target_mass, cost, numItermax=1_000_000))
+    return float(ot.emd2(source_mass, target_mass, cost, numItermax=1_000_000, center_dual=False))
 
 
 def _masses(

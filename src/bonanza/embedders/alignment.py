@@ -40,7 +40,8 @@ class AlignedEmbedder:
         if not self.report.used:
             return pool.vectors
         shape = (len(pool), self.embedder.dim)
-        vectors = np.memmap(tempfile.TemporaryFile(), dtype=np.float16, mode="w+", shape=shape)  # noqa: SIM115
+        with tempfile.TemporaryFile() as scratch:  # the map holds the file open by itself
+            vectors = np.memmap(scratch, dtype=np.float16, mode="w+", shape=shape)
         for start in range(0, len(pool), EMBED_BATCH):
             rows = range(start, min(start + EMBED_BATCH, len(pool)))
             vectors[rows.start : rows.stop] = self.embedder.embed([document.text for document in pool.fetch(rows)])

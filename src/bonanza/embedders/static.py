@@ -1,7 +1,7 @@
 """The default embedder: one vector per token, learned from the corpus itself. No model to download, CPU only.
 
 Byte-pair tokens; a token's vector is its row of a truncated SVD of the corpus' TF-IDF matrix (latent semantic
-analysis), times its inverse document frequency; a text is the sum of its tokens' vectors, each weighted by
+analysis), times a power of its inverse document frequency; a text is the sum of its tokens' vectors, each weighted by
 1 + log(count), scaled to length 1. About 5,000 pages a second on 2 cores.
 """
 
@@ -24,6 +24,7 @@ Matrix = NDArray[np.float32]
 
 VOCABULARY = 16_000  # [ours] byte-pair entries; measured on a corpus of docstrings, benchmarks/RESULTS.md
 DIMENSIONS = 256  # [ours]
+RARITY = 1.5  # [ours] power of the inverse document frequency; benchmarks/RESULTS.md compares 0.5 to 3
 SAMPLE = 10_000  # [ours] most documents that vocabulary and vectors are learned from
 SAMPLE_CHARACTERS = 4_000  # [ours] of each of them
 BATCH = 1_024  # texts tokenised at a time
@@ -94,7 +95,8 @@ def fit_static(texts: Sequence[str], seed: int = 0) -> StaticEmbedder:
     size = tokenizer.get_vocab_size()
     counts = StaticEmbedder(tokenizer, np.zeros((size, 1), np.float32), "").features(clipped)
     document_frequency = np.bincount(counts.indices, minlength=size)
-    inverse = np.log((1 + len(clipped)) / (1 + document_frequency)) + 1.0  # smoothed, as in scikit-learn
+    smoothed = np.log((1 + len(clipped)) / (1 + document_frequency)) + 1.0  # as in scikit-learn
+    inverse = smoothed**RARITY
     table = (_token_directions(counts, inverse, seed) * inverse[:, None]).astype(np.float32)
     return StaticEmbedder(tokenizer, table, _name(tokenizer, table))
 
@@ -116,12 +118,14 @@ def _token_directions(counts: Any, inverse: NDArray[np.float64], seed: int) -> N
     from scipy.sparse import diags
     from sklearn.decomposition import TruncatedSVD
     from sklearn.preprocessing import normalize
+    from threadpoolctl import threadpool_limits
 
-    weighted = normalize(counts @ diags(inverse))
-    dimensions = min(DIMENSIONS, *weighted.shape)
+    dimensions = min(DIMENSIONS, *counts.shape)
     if dimensions < 2:
-        return np.ones((weighted.shape[1], 1))
-    components = TruncatedSVD(dimensions, random_state=seed).fit(weighted).components_
+        return np.ones((counts.shape[1], 1))
+    weighted = normalize(counts @ diags(inverse))
+    with np.errstate(divide="ignore", invalid="ignore"), threadpool_limits(1):  # equal texts explain no variance
+        components = TruncatedSVD(dimensions, random_state=seed).fit(weighted).components_
     return np.asarray(components.T, dtype=np.float64)
 
 

@@ -181,9 +181,7 @@ class EqualPolicy:
         if exploration is None:
             exploration = 0.001 if self._settings.variant == "code" else paper_exploration(total)
         scores = ucb_scores(arms.values, arms.pulls, exploration, self._unpulled())
-        ties = (
-            arms.closeness if self._settings.first_visits == "nearest" and self._settings.variant == "paper" else None
-        )
+        ties = arms.closeness if self._visits_nearest_first() else None
         pulled = best_arms(scores, arms.remaining > 0, self._sizes.arms_per_round, ties)
         plan = [row for arm in pulled for row in arms.draw(int(arm), self._sizes.documents_per_arm)]
         self._plan = np.array(plan, dtype=np.int64)
@@ -195,7 +193,7 @@ class EqualPolicy:
             arm: [self._batch[id_] for id_ in self._ids(rows) if id_ in self._batch] for arm, rows in pulled.items()
         }
         pairs = [pair for given in readings.values() for reading in given for pair in reading.kept]
-        vectors = self._aligned.embed([self._text(pair) for pair in pairs])
+        costs = arms.costs(self._aligned.embed([self._text(pair) for pair in pairs]))
         taken = 0
         for arm, given in readings.items():
             if not given:
@@ -203,7 +201,7 @@ class EqualPolicy:
             count = sum(len(reading.kept) for reading in given)
             empty = sum(not reading.kept for reading in given)
             share = len(given) / self._sizes.documents_per_arm if weight is None else weight
-            arms.give(arm, vectors[taken : taken + count], empty, share)
+            arms.give(arm, costs[taken : taken + count], empty, share)
             taken += count
         arms.revalue()
 
@@ -216,6 +214,10 @@ class EqualPolicy:
 
     def _unpulled(self) -> Literal["first", "zero"]:
         return self._settings.unpulled or ("zero" if self._settings.variant == "code" else "first")
+
+    def _visits_nearest_first(self) -> bool:
+        default = "number" if self._settings.variant == "code" else "nearest"
+        return (self._settings.first_visits or default) == "nearest"
 
     def _counts_warmup(self) -> bool:
         counts = self._settings.count_warmup

@@ -31,16 +31,19 @@ class Reward:
         unrelated = 1.0 if self._metric == "cosine" else 2**0.5
         self._nothing = unrelated if transport.cost_of_nothing is None else transport.cost_of_nothing
         self.pools = settings.value == "pooled" if settings.value else not code
-        self.counts_empty = not code
+        self._counts_empty = not code
 
-    def costs(self, vectors: Matrix, empty: int) -> Costs:
-        """Cost of moving each pair to each reference: shape (pairs, references).
+    def costs(self, vectors: Matrix) -> Costs:
+        """Cost of moving each pair to each reference: shape (pairs, references)."""
+        return cost_matrix(vectors, self._references, self._metric)
 
-        A document without any pair counts as one pair unlike everything [ours; paper variant only], so that a cluster
-        of which most pages give nothing is not judged by the few that do.
+    def with_empty(self, costs: Costs, empty: int) -> Costs:
+        """Costs of a pull, and of its documents without any pair.
+
+        Such a document counts as one pair unlike everything [ours; paper variant only], so that a cluster of which
+        most pages give nothing is not judged by the few that do.
         """
-        costs = cost_matrix(vectors, self._references, self._metric)
-        phantoms = np.full((empty if self.counts_empty else 0, costs.shape[1]), self._nothing)
+        phantoms = np.full((empty if self._counts_empty else 0, costs.shape[1]), self._nothing)
         return np.concatenate([costs, phantoms])
 
     def of(self, costs: Costs) -> float:
@@ -92,9 +95,13 @@ class Arms:
         drawn, self._documents[arm] = self._documents[arm][:count], self._documents[arm][count:]
         return [int(row) for row in drawn]
 
-    def give(self, arm: int, vectors: Matrix, empty: int, weight: float) -> None:
-        """Credit one pull, to the arm and its neighbours: embeddings of its pairs, and documents without any."""
-        costs = self._reward.costs(vectors, empty)
+    def costs(self, vectors: Matrix) -> Costs:
+        """Costs of pairs against the references, for `give`; in one product for all arms of a round."""
+        return self._reward.costs(vectors)
+
+    def give(self, arm: int, pair_costs: Costs, empty: int, weight: float) -> None:
+        """Credit one pull, to the arm and its neighbours: costs of its pairs, and number of documents without any."""
+        costs = self._reward.with_empty(pair_costs, empty)
         sharing = np.flatnonzero(self._neighbours[arm])
         self.pulls[sharing] += weight
         if not self._reward.pools:
