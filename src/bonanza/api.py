@@ -44,7 +44,7 @@ def extract(
         "target": "memory" if pairs is not None else str(target),
     }
     checked = settings_from(settings | named | {"budget": budget, "llm": llm}, "extract")
-    reader = None if documents is None else MemoryReader(documents)
+    reader = None if documents is None else MemoryReader(documents[: checked.limit])
     return run(checked, Path(out), Path(cache) if cache else None, watcher, reader=reader, target=pairs)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 
 from bonanza.errors import SettingsError
@@ -12,7 +14,8 @@ from bonanza.settings import PriceSettings
 
 Kind = Literal["tokens", "documents", "dollars"]
 
-_NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
+# Commas between thousands only: "$12,50" must not become 1,250 dollars.
+_NUMBER = r"(\d{1,3}(?:,\d{3}){1,4}(?:\.\d+)?|\d{1,15}(?:\.\d+)?|\.\d+)"
 _MULTIPLES = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 _HELP = 'Write "200k" (tokens), "5%" (of the documents), "$12.50" or "300docs".'
 
@@ -43,7 +46,7 @@ def parse_budget(text: str, documents: int) -> Budget:
     SettingsError
         If the text is none of these forms, or the amount is not above zero.
     """
-    budget = _parsed(text.strip().lower().replace(",", "").replace("_", ""), documents)
+    budget = _parsed(text.strip().lower().replace("_", ""), documents)
     if budget is None:
         raise SettingsError(f"budget {text!r} is not understood. {_HELP}")
     if budget.limit <= 0:
@@ -53,35 +56,62 @@ def parse_budget(text: str, documents: int) -> Budget:
 
 def _parsed(text: str, documents: int) -> Budget | None:
     if match := re.fullmatch(_NUMBER + r"\s*%", text):
-        share = float(match[1])
+        share = _number(match[1])
         if share > 100:
             raise SettingsError(f"budget '{text}' is more than the whole corpus. {_HELP}")
-        return Budget("documents", int(documents * share / 100 + 1e-9))
+        return Budget("documents", int(documents * share / 100))
     if match := re.fullmatch(r"\$\s*" + _NUMBER, text):
-        return Budget("dollars", float(match[1]))
+        return Budget("dollars", float(_number(match[1])))
     if match := re.fullmatch(_NUMBER + r"\s*([kmb]?)\s*(docs?|documents?|tokens?)?", text):
         kind: Kind = "documents" if (match[3] or "").startswith("doc") else "tokens"
-        return Budget(kind, int(float(match[1]) * _MULTIPLES[match[2]] + 1e-9))
+        return Budget(kind, int(_number(match[1]) * _MULTIPLES[match[2]]))
     return None
 
 
+def _number(text: str) -> Decimal:
+    return Decimal(text.replace(",", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """Readings and their tokens, added up."""
+
+    readings: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+    def __add__(self, other: _Sum) -> _Sum:
+        return _Sum(self.readings + other.readings, self.usage + other.usage)
+
+
 class Account:
-    """What is spent and reserved of a budget. ``spent + reserved`` never passes the limit."""
+    """What is spent and reserved of a budget. ``spent + reserved`` never passes the limit.
+
+    Adds up tokens and readings, and prices the sums: no rounding accumulates, and the order does not matter.
+    """
 
     def __init__(self, budget: Budget, prices: PriceSettings) -> None:
+        if not (0 <= prices.input < math.inf and 0 <= prices.output < math.inf):  # NaN would fit any budget
+            raise SettingsError(
+                f"prices are input {prices.input}, output {prices.output} US dollars per million tokens: "
+                "give finite numbers, zero or more."
+            )
         if budget.kind == "dollars" and prices.input <= 0 and prices.output <= 0:
             raise SettingsError(
                 "a budget in dollars needs the LLM's prices, and none are set. "
                 "Give --input-price and --output-price (US dollars per million tokens), or a budget in tokens."
             )
         self.budget, self.prices = budget, prices
-        self.spent = 0.0
-        self._reserved = 0.0
+        self._spent, self._reserved = _Sum(), _Sum()
+
+    @property
+    def spent(self) -> float:
+        """What the settled readings took, in the budget's unit."""
+        return self._amount(self._spent)
 
     @property
     def left(self) -> float:
         """What is neither spent nor reserved, in the budget's unit."""
-        return self.budget.limit - self.spent - self._reserved
+        return self.budget.limit - self._amount(self._spent + self._reserved)
 
     def cost(self, usage: Usage) -> float:
         """US dollars for this usage.
@@ -93,19 +123,22 @@ class Account:
 
     def amount(self, usage: Usage) -> float:
         """What one reading of this usage takes from the budget."""
-        if self.budget.kind == "tokens":
-            return usage.total
-        return self.cost(usage) if self.budget.kind == "dollars" else 1
+        return self._amount(_Sum(1, usage))
+
+    def _amount(self, total: _Sum) -> float:
+        if self.budget.kind == "documents":
+            return total.readings
+        return total.usage.total if self.budget.kind == "tokens" else self.cost(total.usage)
 
     def reserve(self, worst_case: Usage) -> bool:
         """Set aside the worst case of one reading; False, and nothing set aside, if it does not fit."""
-        amount = self.amount(worst_case)
-        if amount > self.left:
+        reserved = self._reserved + _Sum(1, worst_case)
+        if self._amount(self._spent + reserved) > self.budget.limit:
             return False
-        self._reserved += amount
+        self._reserved = reserved
         return True
 
     def settle(self, worst_case: Usage, actual: Usage) -> None:
         """Replace the reservation of one reading by what it took."""
-        self._reserved = max(self._reserved - self.amount(worst_case), 0.0)
-        self.spent += self.amount(actual)
+        self._reserved += _Sum(-1, Usage(-worst_case.input_tokens, -worst_case.output_tokens))
+        self._spent += _Sum(1, actual)

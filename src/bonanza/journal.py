@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -45,9 +45,7 @@ class Journal:
             self._database.executescript(_TABLES)
         except sqlite3.DatabaseError as error:
             self._lock.close()
-            raise FolderError(
-                f"{self.path}: not a journal that can be read ({error}). Move it away, or choose another --out."
-            ) from None
+            raise self._unusable(error) from None
 
     def __enter__(self) -> Journal:
         return self
@@ -62,19 +60,19 @@ class Journal:
 
     def belongs_to(self) -> dict[str, Any]:
         """What `claim` wrote: the settings and inputs of the run; empty for a new journal."""
-        return {key: json.loads(value) for key, value in self._database.execute("select key, value from belongs")}
+        return {key: json.loads(value) for key, value in self._rows("select key, value from belongs")}
 
     def claim(self, owner: Mapping[str, Any]) -> None:
         """Write down the settings and inputs that this journal belongs to."""
-        rows = [(key, json.dumps(value, sort_keys=True)) for key, value in owner.items()]
-        self._database.execute("begin immediate")
-        self._database.executemany("insert or replace into belongs values (?, ?)", rows)
-        self._database.execute("commit")
+        self._rows("begin immediate")
+        for key, value in owner.items():
+            self._rows("insert or replace into belongs values (?, ?)", (key, json.dumps(value, sort_keys=True)))
+        self._rows("commit")
 
     def add(self, reading: Reading) -> None:
         """Keep a reading; it is on disk when this returns. A document can be kept once only."""
         usage = reading.usage
-        self._database.execute(
+        self._rows(
             "insert into readings (document_id, status, input_tokens, output_tokens, cost_usd, reading)"
             " values (?, ?, ?, ?, ?, ?)",
             (reading.document_id, reading.status, usage.input_tokens, usage.output_tokens, reading.cost_usd,
@@ -89,13 +87,28 @@ class Journal:
             some = wanted[start : start + _MOST_VARIABLES]
             marks = ",".join("?" * len(some))
             query = f"select reading from readings where document_id in ({marks})"  # noqa: S608 - marks only
-            for (text,) in self._database.execute(query, some):
+            for (text,) in self._rows(query, some):
                 reading = _reading(json.loads(text))
                 found[reading.document_id] = reading
         return found
 
     def __len__(self) -> int:
-        return int(self._database.execute("select count(*) from readings").fetchone()[0])
+        return int(self._rows("select count(*) from readings")[0][0])
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Run one statement; a damaged file or a full disk is told to the user."""
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.IntegrityError:
+            raise  # a document twice: our mistake
+        except sqlite3.DatabaseError as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: sqlite3.DatabaseError) -> FolderError:
+        return FolderError(
+            f"{self.path}: the journal cannot be used ({error}). If the disk is full, make room and run the same "
+            "command again; if the file is damaged, move it away, or choose another folder with --out."
+        )
 
 
 def _reading(values: dict[str, Any]) -> Reading:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from bonanza.budget import Account
 from bonanza.interfaces import Cleaner, Executor, Extractor, Ledger, Policy, Pool
-from bonanza.records import Document, Reading, Usage
+from bonanza.records import Document, Reading, Skipped, Usage
 
 StopReason = Literal["budget spent", "budget too small", "all documents read", "no more pairs", "interrupted"]
 
@@ -50,7 +50,7 @@ class Progress:
 
     round: int = 0
     read: list[DocumentRead] = field(default_factory=list)
-    passed_over: int = 0  # documents chosen that no longer fitted the budget
+    passed_over: list[Skipped] = field(default_factory=list)  # documents chosen that no longer fitted the budget
     passed_over_in_a_row: int = 0
     stop_reason: StopReason | None = None
     seconds: dict[str, float] = field(default_factory=lambda: {"choose": 0.0, "read": 0.0, "clean": 0.0})
@@ -116,7 +116,8 @@ Chosen = list[tuple[int, Document]]
 def _wave(parts: Parts, waiting: Chosen, progress: Progress) -> tuple[Chosen, Chosen]:
     """Split into what can be reserved now and what must wait until reservations are settled.
 
-    A document that does not fit although nothing is reserved is passed over, and counted.
+    A document that does not fit although nothing is reserved is passed over, and counted. So a document is read exactly
+    if its worst case fits what the documents before it have left, whatever the size of rounds and waves.
     """
     wave: Chosen = []
     for position, (row, document) in enumerate(waiting):
@@ -126,9 +127,17 @@ def _wave(parts: Parts, waiting: Chosen, progress: Progress) -> tuple[Chosen, Ch
         elif wave:
             return wave, waiting[position:]
         else:
-            progress.passed_over += 1
+            progress.passed_over.append(_over_budget(document, parts))
             progress.passed_over_in_a_row += 1
+            if progress.passed_over_in_a_row >= PASSED_OVER_IN_A_ROW:
+                break
     return wave, []
+
+
+def _over_budget(document: Document, parts: Parts) -> Skipped:
+    amount, left = parts.account.amount(parts.extractor.worst_case(document)), parts.account.left
+    detail = f"may take {amount:.6g} {parts.account.budget.unit}, left were {left:.6g}"
+    return Skipped(document.origin or document.id, "over what was left of the budget", detail)
 
 
 def _readings(parts: Parts, documents: list[Document], stopping: Callable[[], bool]) -> dict[str, Reading]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from bonanza import build
 from bonanza.budget import Account
 from bonanza.cleaning.exact import ExactCleaner
 from bonanza.corpus.targets import read_target
-from bonanza.errors import FolderError
+from bonanza.errors import FolderError, MissingExtraError
 from bonanza.executors.local import LocalExecutor
 from bonanza.exports.card import card
 from bonanza.exports.folder import (
@@ -75,13 +76,31 @@ class ExtractResult:
         """Every pair, kept or not, as a pandas data frame (needs pandas)."""
         import pyarrow.parquet as pq
 
-        return pq.read_table(self.folder / "pairs.parquet").to_pandas()
+        try:
+            return pq.read_table(self.folder / "pairs.parquet").to_pandas()
+        except ModuleNotFoundError:
+            raise MissingExtraError("to_pandas()", "demo") from None
 
     def to_dataset(self) -> Any:
         """The kept pairs as a Hugging Face dataset with a `messages` column (needs the extra "hf")."""
-        from datasets import Dataset
+        try:
+            from datasets import Dataset
+        except ModuleNotFoundError:
+            raise MissingExtraError("to_dataset()", "hf") from None
+        with (self.folder / "train.jsonl").open(encoding="utf-8", newline="\n") as lines:
+            return Dataset.from_list([json.loads(line) for line in lines])
 
-        return Dataset.from_json(str(self.folder / "train.jsonl"))
+
+@dataclass(frozen=True)
+class _Job:
+    """A run that is ready to go."""
+
+    settings: RunSettings
+    target: Target
+    skipped: Sequence[Skipped]  # records of the corpus that could not be used
+    embedder: Embedder
+    parts: Parts
+    clock: _Clock
 
 
 def run(
@@ -90,87 +109,83 @@ def run(
 ) -> ExtractResult:  # fmt: skip
     """Carry out `extract` with checked settings; `reader` and `target` stand in for the named ones."""
     watcher = watcher or Silent()
-    clock = _Clock()
     build.check_names(settings)
     _refuse_foreign(out)
     with Journal(out) as journal:
         _refuse_other(out, journal, {"settings": as_mapping(settings)})
-        target = target or read_target(settings.target)
-        watcher.stage("reading the corpus")
-        with clock.timed("embed"):
-            store = build.build_store(reader or build.build_reader(settings), cache or build.default_cache())
-        account = build.build_account(settings, len(store))
-        owner = {"settings": as_mapping(settings), "corpus": store.path.name, "target": _target_id(target)}
-        _refuse_other(out, journal, owner)
-        watcher.stage("embedding the corpus")
-        with clock.timed("embed"):
-            embedder = build.build_embedder(settings, store)
-            extractor = build.build_extractor(settings)
-            pool = build.build_pool(store, embedder, build.affordable(account, store, extractor))
-        policy = build.build_policy(settings, embedder)
-        journal.claim(owner)
+        inputs = target or read_target(settings.target), reader or build.build_reader(settings)
+        job = _prepared(settings, *inputs, cache or build.default_cache(), journal, out, watcher)
         write_text(out / "settings.yaml", yaml.safe_dump(as_mapping(settings), sort_keys=False, allow_unicode=True))
-        parts = Parts(pool, policy, extractor, LocalExecutor(), ExactCleaner(), journal, account)
-        progress = _loop(parts, settings, target, watcher, clock, stopping)
+        progress = _loop(job, watcher, stopping)
         watcher.stage("writing the results")
-        return _finish(settings, out, parts, progress, target, store.skipped, embedder, clock)
+        return _finish(job, progress, out)
 
 
-def _loop(
-    parts: Parts, settings: RunSettings, target: Target, watcher: Watcher, clock: _Clock,
-    stopping: Callable[[], bool],
-) -> Progress:  # fmt: skip
-    with clock.timed("choose"):
-        parts.policy.start(parts.pool, target, np.random.default_rng(settings.seed))
+def _prepared(
+    settings: RunSettings, target: Target, reader: Reader, cache: Path, journal: Journal, out: Path, watcher: Watcher
+) -> _Job:
+    """Index and embed the corpus, build the parts, and claim the folder for this run."""
+    clock = _Clock()
+    watcher.stage("reading the corpus")
+    with clock.timed("embed"):
+        store = build.build_store(reader, cache)
+    account = build.build_account(settings, len(store))
+    owner = {"settings": as_mapping(settings), "corpus": store.path.name, "target": _target_id(target)}
+    _refuse_other(out, journal, owner)
+    watcher.stage("embedding the corpus")
+    with clock.timed("embed"):
+        embedder = build.build_embedder(settings, store)
+        extractor = build.build_extractor(settings)
+        pool = build.build_pool(store, embedder, build.affordable(account, store, extractor))
+    policy = build.build_policy(settings, embedder)
+    journal.claim(owner)
+    parts = Parts(pool, policy, extractor, LocalExecutor(), ExactCleaner(), journal, account)
+    return _Job(settings, target, store.skipped, embedder, parts, clock)
+
+
+def _loop(job: _Job, watcher: Watcher, stopping: Callable[[], bool]) -> Progress:
+    settings, parts = job.settings, job.parts
+    with job.clock.timed("choose"):
+        parts.policy.start(parts.pool, job.target, np.random.default_rng(settings.seed))
     progress = Progress()
     for progress in rounds(parts, settings.round_size, settings.patience, stopping):
         watcher.round(progress, parts.account, parts.policy)
-    for what, seconds in progress.seconds.items():
-        clock.seconds[what] = clock.seconds.get(what, 0.0) + seconds
+    job.clock.add(progress.seconds)
     return progress
 
 
-def _finish(
-    settings: RunSettings, out: Path, parts: Parts, progress: Progress, target: Target,
-    skipped: Sequence[Skipped], embedder: Embedder, clock: _Clock,
-) -> ExtractResult:  # fmt: skip
+def _finish(job: _Job, progress: Progress, out: Path) -> ExtractResult:
     """Write the folder."""
     documents = [ReadDocument(item.round, item.cluster, item.reading) for item in progress.read]
     pairs = kept_pairs(documents)
-    measures = measure(pairs, target, embedder, settings.seed)
-    write_tables(out, Results(documents, skipped, target, measures))
-    summary = _summary(settings, parts, progress, documents, skipped, target, measures, clock)
-    write_text(out / "README.md", card(summary, settings.target))
+    measures = measure(pairs, job.target, job.embedder, job.settings.seed)
+    write_tables(out, Results(documents, [*job.skipped, *progress.passed_over], job.target, measures))
+    summary = _summary(job, progress, documents, measures)
+    write_text(out / "README.md", card(summary, job.settings.target))
     write_summary(out, summary)
     return ExtractResult(out, summary, pairs)
 
 
-def _summary(
-    settings: RunSettings, parts: Parts, progress: Progress, documents: Sequence[ReadDocument],
-    skipped: Sequence[Skipped], target: Target, measures: Measures, clock: _Clock,
-) -> dict[str, Any]:  # fmt: skip
-    usage, account, report = progress.usage, parts.account, dict(parts.policy.report())
-    statuses = status_counts(documents)
+def _summary(job: _Job, progress: Progress, documents: Sequence[ReadDocument], measures: Measures) -> dict[str, Any]:
+    settings, account = job.settings, job.parts.account
+    usage, report, statuses = progress.usage, dict(job.parts.policy.report()), status_counts(documents)
     warmup = sum(item.reading.usage.total for item in progress.read[: report.get("warmup", 0)])
     return {
-        "documents_total": len(parts.pool),
+        "documents_total": len(job.parts.pool),
         "documents_read": len(documents),
         "pairs_extracted": sum(statuses["pairs"].values()),
         "pairs_kept": statuses["pairs"].get("kept", 0),
         "tokens": {"input": usage.input_tokens, "output": usage.output_tokens, "warmup": warmup, "total": usage.total},
-        "cost_usd": sum(item.reading.cost_usd for item in progress.read),
+        "cost_usd": account.cost(usage),
         "budget": {"kind": account.budget.kind, "limit": account.budget.limit, "spent": account.spent},
         "stop_reason": progress.stop_reason,
         "rounds": progress.round,
-        "policy": settings.policy,
-        "llm": settings.llm,
-        "embedder": settings.embedder,
-        "seed": settings.seed,
-        "seconds": clock.report(),
+        **{name: getattr(settings, name) for name in ("policy", "llm", "embedder", "seed")},
+        "seconds": job.clock.report(),
         "transport_cost": {"start": measures.cost_at_start, "end": measures.cost_at_end},
         "statuses": statuses["documents"],
         "pair_statuses": statuses["pairs"],
-        "left_out": _left_out(skipped, target, progress),
+        "left_out": _left_out(job.skipped, job.target, progress),
         "policy_report": report,
     }
 
@@ -178,12 +193,10 @@ def _summary(
 def _left_out(skipped: Sequence[Skipped], target: Target, progress: Progress) -> dict[str, int]:
     """How many records were left out, by reason."""
     counts: dict[str, int] = {}
-    for where, records in (("corpus", skipped), ("target", target.skipped)):
+    for where, records in (("corpus", skipped), ("chosen", progress.passed_over), ("target", target.skipped)):
         for record in records:
             key = f"{where}: {record.reason}"
             counts[key] = counts.get(key, 0) + 1
-    if progress.passed_over:
-        counts["chosen, but over what was left of the budget"] = progress.passed_over
     return counts
 
 
@@ -221,7 +234,11 @@ class _Clock:
     def timed(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+        self.add({stage: time.perf_counter() - start})
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        for stage, some in seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + some
 
     def report(self) -> dict[str, float]:
         stages = {stage: round(self.seconds.get(stage, 0.0), 3) for stage in ("embed", "choose", "read", "clean")}

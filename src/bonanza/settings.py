@@ -9,9 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le
 
 from bonanza.errors import SettingsError
+
+Positive = Annotated[int, Ge(1)]
+Count = Annotated[int, Ge(0)]
+Share = Annotated[float, Ge(0), Le(1)]
+NotNegative = Annotated[float, Ge(0)]
+Above = Annotated[float, Gt(0)]
 
 _STRICT = {"extra": "forbid"}  # a misspelt key is an error, not a silent default
 
@@ -22,23 +30,23 @@ class AlignmentSettings:
 
     __pydantic_config__ = _STRICT
 
-    held_out: float = 0.2  # [ours] share of the warm-up documents whose pairs only judge the alignment
-    least_pairs: int = 50  # [ours] with fewer pairs to train on, no alignment is tried
-    most_pairs: int = 20_000  # [ours] a random sample beyond this many: time and memory stay bounded
-    hard_negatives: int = 7  # [code]
+    held_out: Share = 0.2  # [ours] share of the warm-up documents whose pairs only judge the alignment
+    least_pairs: Count = 50  # [ours] with fewer pairs to train on, no alignment is tried
+    most_pairs: Positive = 20_000  # [ours] a random sample beyond this many: time and memory stay bounded
+    hard_negatives: Count = 7  # [code]
     hard_ranks: tuple[int, int] = (2, 200)  # [code] mined at these ranks
-    warmup_ratio: float = 0.1  # [code] share of the steps with rising learning rate
+    warmup_ratio: Share = 0.1  # [code] share of the steps with rising learning rate
     # Sentence-transformers models
-    temperature: float = 0.02  # [code]
-    learning_rate: float = 1e-5  # [code]
-    epochs: int = 2  # [code]
-    batch_size: int = 32  # [ours] the code trains on several GPUs; 32 fits 2 cores
-    max_tokens: int = 512  # [code]
+    temperature: Above = 0.02  # [code]
+    learning_rate: Above = 1e-5  # [code]
+    epochs: Positive = 2  # [code]
+    batch_size: Positive = 32  # [ours] the code trains on several GPUs; 32 fits 2 cores
+    max_tokens: Positive = 512  # [code]
     # Token table of the static embedder; chosen on held-out documents of a mixed corpus, benchmarks/RESULTS.md
-    table_temperature: float = 0.1  # [ours]
-    table_learning_rate: float = 0.02  # [ours]
-    table_epochs: int = 6  # [ours]
-    table_batch_size: int = 128  # [ours]
+    table_temperature: Above = 0.1  # [ours]
+    table_learning_rate: Above = 0.02  # [ours]
+    table_epochs: Positive = 6  # [ours]
+    table_batch_size: Positive = 128  # [ours]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +57,14 @@ class TransportSettings:
 
     solver: Literal["exact", "sinkhorn", "ipot"] | None = None  # paper: exact [ours]; code: ipot [code]
     metric: Literal["cosine", "euclidean"] | None = None  # paper: cosine [paper]; code: euclidean [code]
-    regularisation: float = 0.05  # [ours] for sinkhorn: 5 to 12% above exact on 100 references
-    reference_pairs: int = 100  # [code] reference pairs compared with, drawn once per run
+    regularisation: Above = 0.05  # [ours] for sinkhorn: 5 to 12% above exact on 100 references
+    reference_pairs: Positive = 100  # [code] reference pairs compared with, drawn once per run
     # Pairs per comparison. paper: 16 [ours: a transport cost falls with the number of pairs, so arms are compared at a
     # fixed number]; code: 0 = all of the batch [code]
-    pairs_per_comparison: int | None = None
+    pairs_per_comparison: Count | None = None
     offset: float | None = None  # subtracted from the reward. paper: 0; code: 0.12 [code]
     # Cost of a document that gave no pair [ours]: that of unrelated text, 1 for cosine, square root of 2 for euclidean
-    cost_of_nothing: float | None = None
+    cost_of_nothing: NotNegative | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +78,17 @@ class EqualSettings:
     # documents, made for 1.46 M documents.
     preset: Literal["scaled", "released"] = "scaled"
     # Sizes; None: from the preset
-    warmup_share: float | None = None  # of the documents of the pool, 0 to 1. released: 0.05 [paper]
-    clusters: int | Literal["auto", "elbow"] | None = None  # released: 1,000 [code]; elbow [paper]
-    arms_per_round: int | None = None  # released: 50 [code]
-    documents_per_arm: int | None = None  # released: 10 [code]
+    warmup_share: Share | None = None  # of the documents of the pool, 0 to 1. released: 0.05 [paper]
+    clusters: Positive | Literal["auto", "elbow"] | None = None  # released: 1,000 [code]; elbow [paper]
+    arms_per_round: Positive | None = None  # released: 50 [code]
+    documents_per_arm: Positive | None = None  # released: 10 [code]
     # Behaviour; None: from the variant
     align: bool = True  # [paper]
-    exploration: float | None = None  # weight of the bonus. paper: 1 / (pulls + 1) [paper]; code: 0.001 [code]
+    exploration: NotNegative | None = None  # weight of the bonus. paper: 1 / (pulls + 1) [paper]; code: 0.001 [code]
     unpulled: Literal["first", "zero"] | None = None  # paper: first, the limit of the formula; code: zero [code]
     count_warmup: bool | None = None  # warm-up readings are pulls. paper: yes [ours]; code: no [code]
     value: Literal["pooled", "batches"] | None = None  # all pairs of an arm [paper], or the mean of its batches [code]
-    neighbour_distance: float | None = None  # clusters nearer than this share. paper: 0, nobody; code: 0.2 [code]
+    neighbour_distance: NotNegative | None = None  # clusters nearer than this share. paper: 0, nobody; code: 0.2 [code]
     within_cluster: Literal["random", "nearest"] = "random"  # [paper] sampled; nearest to the references first [ours]
     first_visits: Literal["number", "nearest"] | None = (
         None  # of arms never pulled. paper: nearest [ours]; code: number
@@ -105,8 +113,8 @@ class PriceSettings:
 
     __pydantic_config__ = _STRICT
 
-    input: float = 0.0
-    output: float = 0.0
+    input: NotNegative = 0.0
+    output: NotNegative = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +123,10 @@ class LocalSettings:
 
     __pydantic_config__ = _STRICT
 
-    context_tokens: int = 2048  # [ours] prompt and answer; longer documents are read in parts
-    answer_tokens: int = 400  # [ours] most new tokens per part
-    pairs_per_part: int = 2  # [ours] more would only say the same again
-    threads: int = 2  # [ours]
+    context_tokens: Positive = 2048  # [ours] prompt and answer; longer documents are read in parts
+    answer_tokens: Positive = 400  # [ours] most new tokens per part
+    pairs_per_part: Positive = 2  # [ours] more would only say the same again
+    threads: Positive = 2  # [ours]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +141,12 @@ class RunSettings:
     llm: str
     policy: str = "equal"
     embedder: str = "static"
-    seed: int = 0
-    limit: int | None = None  # read only the first so many documents of the corpus
+    seed: Count = 0
+    limit: Positive | None = None  # read only the first so many documents of the corpus
     text_field: str = "text"
     id_field: str = "id"
-    round_size: int = 100  # [ours] most documents chosen at a time
-    patience: int = 500  # [ours] documents in a row without any pair after which the run gives up; 0: never
+    round_size: Positive = 100  # [ours] most documents chosen at a time
+    patience: Count = 500  # [ours] documents in a row without any pair after which the run gives up; 0: never
     prices: PriceSettings = field(default_factory=PriceSettings)
     equal: EqualSettings = field(default_factory=EqualSettings)
     nearest: NearestSettings = field(default_factory=NearestSettings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bonanza.run import ExtractResult
     from bonanza.settings import RunSettings
 
-BUDGET = "400k"  # tokens: 5% of what reading every page would take
+BUDGET = "400k"  # tokens: about a twentieth of what reading every page would take
 POLICIES = ("random", "equal")
 PAGES_FOR_THE_MODEL = 3
 LONGEST_PAGE = 3_000  # characters that the small model reads at once
@@ -62,7 +62,9 @@ def demo(
         store = build.build_store(reader, cache or build.default_cache())
         embedder = build.build_embedder(_settings("equal"), store)
         _show_comparison({policy: _outcome(results[policy], held_out, embedder) for policy in POLICIES}, len(store))
-        _show_pairs("Two of the pairs that EQUAL found by rules:", results["equal"].pairs[-40::20])
+        _show_pairs(
+            "Two of the pairs that EQUAL found by rules, of those nearest to the target:", _best_pairs(results["equal"])
+        )
         if model:
             _let_the_model_read(_best_pages(results["equal"], store), terminal)
     _show_next(out)
@@ -126,6 +128,15 @@ def _best_pages(result: ExtractResult, store: DocumentStore) -> list[Document]:
     return store.fetch(short[:PAGES_FOR_THE_MODEL])
 
 
+def _best_pairs(result: ExtractResult) -> list[dict[str, Any]]:
+    """The two pairs nearest to the reference set, of different documents."""
+    import pyarrow.parquet as pq
+
+    rows = [row for row in pq.read_table(result.folder / "pairs.parquet").to_pylist() if row["status"] == "kept"]
+    ranked = sorted(rows, key=lambda row: (-row["scores"]["reference_similarity"], row["id"]))
+    return list({row["document_id"]: row for row in reversed(ranked)}.values())[::-1][:2]
+
+
 def _let_the_model_read(pages: list[Document], terminal: Terminal) -> None:
     from bonanza.errors import MissingExtraError
     from bonanza.extractors.local import LocalExtractor
@@ -137,17 +148,17 @@ def _let_the_model_read(pages: list[Document], terminal: Terminal) -> None:
         typer.echo(f"\nThe embedded language model was left out: {missing}")
         return
     typer.echo(f"\nThe embedded language model (135 M parameters) reads {len(pages)} of the best pages ...")
-    pairs = [pair for page in pages for pair in extractor.read(page).pairs[:1]]
+    pairs = [asdict(pair) for page in pages for pair in extractor.read(page).pairs[:1]]
     _show_pairs(
         "Two of its pairs (a model of this size shows that all of it runs; train on a larger one's):", pairs[:2]
     )
 
 
-def _show_pairs(title: str, pairs: Sequence[Any]) -> None:
+def _show_pairs(title: str, pairs: Sequence[dict[str, Any]]) -> None:
     typer.echo(f"\n{title}")
     for pair in pairs:
-        typer.echo(f"  from {pair.document_id}")
-        typer.echo(f"    Q: {_one_line(pair.question, 100)}\n    A: {_one_line(pair.answer, 100)}")
+        typer.echo(f"  from {pair['document_id']}")
+        typer.echo(f"    Q: {_one_line(pair['question'], 100)}\n    A: {_one_line(pair['answer'], 100)}")
 
 
 def _one_line(text: str, most: int) -> str:

@@ -7,6 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+ENDED_EARLY = {
+    "budget too small": "none of the documents chosen fits the budget; skipped.jsonl says what each may take. "
+    "Give a larger --budget and a new --out.",
+    "no more pairs": "the last documents gave no pair that was kept, as many as the setting patience allows. What was "
+    "found is written.",
+    "interrupted": "stopped as asked. The same command resumes.",
+}
 OUT_HELP = "Folder for the results. The same command again resumes."
 
 
@@ -53,7 +60,9 @@ def extract(
         result = run(settings, out, cache, terminal, stopping)
     if not quiet:
         typer.echo("\n".join(summary_lines(result.summary, out)))
-    raise typer.Exit(3 if result.ended_early else 0)
+    if result.ended_early:
+        typer.echo(f"bonanza: {out}: ended early: {ENDED_EARLY[result.summary['stop_reason']]}", err=True)
+        raise typer.Exit(3)
 
 
 def _merged(config: Path | None, given: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
@@ -63,9 +72,21 @@ def _merged(config: Path | None, given: dict[str, Any], assignments: list[str]) 
         place = values
         *outer, last = key.split(".")
         for name in outer:
-            place = place.setdefault(name, {})
+            place = _inside(place, name, key)
         place[last] = value
     return values
+
+
+def _inside(place: dict[str, Any], name: str, key: str) -> dict[str, Any]:
+    """The nested settings of that name; new ones where there are none."""
+    from bonanza.errors import SettingsError
+
+    inner = place.get(name)
+    if inner is None:
+        inner = place[name] = {}
+    if not isinstance(inner, dict):
+        raise SettingsError(f"setting {name!r} is {inner!r}: it must hold settings, one of them {key!r}.")
+    return inner
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -76,11 +97,13 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}).") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not YAML ({' '.join(str(error).split())}).") from None
-    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}). Check the path after --config.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not YAML ({' '.join(str(error).split())}). Mend the file.") from None
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise SettingsError(f"{path}: must hold settings, one 'name: value' per line.")
+    if isinstance(values.get("corpus"), str):
+        values["corpus"] = (values["corpus"],)
     return values
 
 
@@ -90,6 +113,9 @@ def _assignment(text: str) -> tuple[str, Any]:
     from bonanza.errors import SettingsError
 
     key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise SettingsError(f"--set {text!r}: write NAME=VALUE, e.g. --set equal.clusters=100.")
-    return key.strip(), yaml.safe_load(value)
+    try:
+        if equals and key.strip():
+            return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        pass
+    raise SettingsError(f"--set {text!r}: write NAME=VALUE, e.g. --set equal.clusters=100.")

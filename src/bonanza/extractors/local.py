@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bonanza.errors import MissingExtraError
+from bonanza.errors import MissingExtraError, SettingsError
 from bonanza.records import Document, Pair, Reading, ReadingStatus, Usage
 from bonanza.settings import LocalSettings
 
@@ -23,7 +23,10 @@ INSTRUCTIONS = (
     "complete answer taken from the document. Each question must be understandable without seeing the document: name "
     "the thing it asks about."
 )
+LEAST_ROOM = 100  # tokens of a document that must fit beside instructions and answer
 REPEAT_PENALTY = 1.1  # [ours] without it this model repeats one sentence until its tokens run out
+QUOTES = '"""'
+FRAME = f"Document:\n{QUOTES}\n{{document}}\n{QUOTES}\n\nWrite the questions and answers."
 FRAME_TOKENS = 60  # chat template, roles and the lines around the document; checked against the tokenizer in tests
 
 
@@ -34,12 +37,16 @@ class Part:
     start: int
     end: int
 
+    def of(self, text: str) -> str:
+        """The piece itself."""
+        return text[self.start : self.end]
+
 
 def split_text(text: str, most: int) -> list[Part]:
     """Cut a text into pieces of at most `most` characters, after a blank line, a line, a sentence or a word.
 
     >>> split_text("One two. Three four.", 10)
-    [Part(start=0, end=9), Part(start=9, end=20)]
+    [Part(start=0, end=9), Part(start=9, end=15), Part(start=15, end=20)]
     """
     parts, start = [], 0
     while len(text) - start > most:
@@ -62,12 +69,18 @@ class LocalExtractor:
         self._model = _loaded(settings)
         self._instructions = INSTRUCTIONS.format(pairs=settings.pairs_per_part)
         self._frame = FRAME_TOKENS + self._tokens(self._instructions)
+        self._room = settings.context_tokens - settings.answer_tokens - self._frame  # for a part, in tokens
+        if self._room < LEAST_ROOM:
+            raise SettingsError(
+                f"local.context_tokens {settings.context_tokens} leaves {self._room} tokens for a document beside the "
+                f"answer ({settings.answer_tokens}) and the instructions ({self._frame}); {LEAST_ROOM} are needed."
+            )
         self.name = f"{MODEL_FILE}/{settings.answer_tokens}/{settings.pairs_per_part}"
 
     def worst_case(self, document: Document) -> Usage:
         """Every part's prompt, and the longest answer to each."""
         parts = self._parts(document)
-        prompt = sum(self._tokens(document.text[part.start : part.end]) for part in parts)
+        prompt = sum(self._tokens(part.of(document.text)) for part in parts)
         return Usage(prompt + len(parts) * self._frame, len(parts) * self._settings.answer_tokens)
 
     def read(self, document: Document) -> Reading:
@@ -75,7 +88,7 @@ class LocalExtractor:
         pairs: list[Pair] = []
         usage, cut_off = Usage(), 0
         for part in self._parts(document):
-            answer = self._ask(document.text[part.start : part.end])
+            answer = self._ask(part.of(document.text))
             usage += Usage(answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"])
             cut_off += answer["choices"][0]["finish_reason"] == "length"
             pairs += _pairs(answer["choices"][0]["message"]["content"], document, part)
@@ -88,7 +101,7 @@ class LocalExtractor:
         return self._model.create_chat_completion(
             messages=[
                 {"role": "system", "content": self._instructions},
-                {"role": "user", "content": f'Document:\n"""\n{text}\n"""\n\nWrite the questions and answers.'},
+                {"role": "user", "content": FRAME.format(document=_defused(text))},
             ],
             response_format={"type": "json_object", "schema": _schema(self._settings.pairs_per_part)},
             temperature=0.0,
@@ -99,16 +112,28 @@ class LocalExtractor:
 
     def _parts(self, document: Document) -> list[Part]:
         """Pieces that fit the context; halved until they do, whatever script they are written in."""
-        room = self._settings.context_tokens - self._settings.answer_tokens - self._frame
-        most = room * 3  # characters; English has about four to a token
+        most = self._room * 3  # characters; English has about four to a token
         while True:
             parts = split_text(document.text, most)
-            if most <= 1 or all(self._tokens(document.text[part.start : part.end]) <= room for part in parts):
+            if most <= 1 or all(self._tokens(part.of(document.text)) <= self._room for part in parts):
                 return parts
             most //= 2
 
     def _tokens(self, text: str) -> int:
-        return len(self._model.tokenize(text.encode("utf-8", "replace"), add_bos=False, special=False))
+        return len(self._model.tokenize(_defused(text).encode(), add_bos=False, special=False))
+
+
+def _defused(text: str) -> str:
+    """A text that can neither end its own message nor the quotes it stands in, nor fail to be encoded.
+
+    >>> _defused("<|im_end|>")
+    '< |im_end|>'
+    """
+    return _encodable(text).replace("<|", "< |").replace(QUOTES, "'''")
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def _loaded(settings: LocalSettings) -> Any:
@@ -126,8 +151,9 @@ def _loaded(settings: LocalSettings) -> Any:
 
 def _schema(pairs: int) -> dict[str, Any]:
     """JSON schema of an answer: one to so many pairs, none of them endless. Left free, this model finds none."""
-    text = {"type": "string", "minLength": 3, "maxLength": 400}
-    pair = _object({"question": text, "answer": text})
+    question = {"type": "string", "pattern": '^[A-Z0-9][^"\\\\\\n]{10,120}[?]$'}
+    answer = {"type": "string", "minLength": 3, "maxLength": 400}
+    pair = _object({"question": question, "answer": answer})
     return _object({"pairs": {"type": "array", "items": pair, "minItems": 1, "maxItems": pairs}})
 
 
@@ -147,7 +173,8 @@ def _pairs(content: str, document: Document, part: Part) -> list[Pair]:
         found = json.loads(content, strict=False)["pairs"]
     except json.JSONDecodeError:
         found = [json.loads(whole, strict=False) for whole in _WHOLE_PAIR.findall(content)]
-    return [_located(pair["question"].strip(), pair["answer"].strip(), document, part) for pair in found]
+    sides = ((_encodable(pair["question"]).strip(), _encodable(pair["answer"]).strip()) for pair in found)
+    return [_located(question, answer, document, part) for question, answer in sides]
 
 
 def _located(question: str, answer: str, document: Document, part: Part) -> Pair:

@@ -50,7 +50,7 @@ def equal_sizes(settings: EqualSettings, documents: int, affordable: int) -> Siz
 
     >>> equal_sizes(EqualSettings(), documents=20_000, affordable=2_000)
     Sizes(warmup=100, clusters=95, arms_per_round=4, documents_per_arm=5)
-    >>> equal_sizes(EqualSettings(preset="released"), documents=1_459_288, affordable=145_000)
+    >>> equal_sizes(EqualSettings(preset="released"), documents=1_459_288, affordable=150_000)
     Sizes(warmup=72964, clusters=1000, arms_per_round=50, documents_per_arm=10)
     """
     released = settings.preset == "released"
