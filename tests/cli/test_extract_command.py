@@ -120,7 +120,7 @@ def test_nothing_is_printed_as_markup(bonanza, basics, small_corpus, tmp_path):
         ({"--embedder": "no/such-model"}, ["embedder 'no/such-model'", "Give 'static'"]),
         ({"--seed": "-1"}, ["setting 'seed' is -1: input should be greater than or equal to 0"]),
         ({"--limit": "0"}, ["setting 'limit' is 0: input should be greater than or equal to 1"]),
-        ({"--input-price": "-1"}, ["prices are input -1.0", "give finite numbers, zero or more"]),
+        ({"--input-price": "-1"}, ["setting 'prices.input' is -1.0: input should be greater than or equal to 0"]),
         ({"--text-field": "body"}, ["pages.jsonl", "no text", "'body'", "--text-field"]),
         ({"--set": "equal.cluster=3"}, ["there is no setting 'cluster'. Settings: ", "clusters"]),
         ({"--set": "equal.clusters=many"}, ["setting 'equal.clusters' is 'many'"]),
