@@ -18,7 +18,7 @@ from bonanza.embedders.sentence_transformers import (
     SentenceTransformerEmbedder,
     load_sentence_transformer,
 )
-from bonanza.embedders.static import SAMPLE, StaticEmbedder, fit_static, load_static
+from bonanza.embedders.static import RECIPE, SAMPLE, StaticEmbedder, fit_static, load_static
 from bonanza.errors import SettingsError
 from bonanza.extractors.local import LocalExtractor
 from bonanza.extractors.recorded import RecordedExtractor
@@ -73,7 +73,7 @@ def build_embedder(settings: RunSettings, store: DocumentStore) -> Embedder:
     """The embedder; the static one is learned from the corpus once, and kept beside it."""
     if settings.embedder != "static":
         return load_sentence_transformer(settings.embedder)
-    folder = store.path / "static"
+    folder = store.path / RECIPE
     if (kept := load_static(folder)) is not None:
         return kept
     rows = np.sort(np.random.default_rng(0).permutation(len(store))[:SAMPLE])

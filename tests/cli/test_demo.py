@@ -48,7 +48,7 @@ def test_equal_finds_several_times_the_target_pages_that_random_finds(demo):
 def test_both_spend_within_the_same_budget(demo):
     for policy in ("equal", "random"):
         summary = json.loads((demo[0] / "bonanza-demo" / policy / "summary.json").read_text())
-        assert summary["tokens"]["total"] <= summary["budget"]["limit"] == 400_000
+        assert summary["tokens"]["total"] <= summary["budget"]["limit"] == 800_000
 
 
 @pytest.mark.model

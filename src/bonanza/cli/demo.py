@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bonanza.run import ExtractResult
     from bonanza.settings import RunSettings
 
-BUDGET = "400k"  # tokens: about a twentieth of what reading every page would take
+BUDGET = "800k"  # tokens: about a twelfth of what reading every page would take
 POLICIES = ("random", "equal")
 PAGES_FOR_THE_MODEL = 3
 LONGEST_PAGE = 3_000  # characters that the small model reads at once

@@ -28,6 +28,7 @@ RARITY = 1.5  # [ours] power of the inverse document frequency; benchmarks/RESUL
 SAMPLE = 10_000  # [ours] most documents that vocabulary and vectors are learned from
 SAMPLE_CHARACTERS = 4_000  # [ours] of each of them
 BATCH = 1_024  # texts tokenised at a time
+RECIPE = f"static-1-{VOCABULARY}-{DIMENSIONS}-{RARITY}-{SAMPLE}-{SAMPLE_CHARACTERS}"  # names what fitting depends on
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ def _loaded(settings: LocalSettings) -> Any:
 
 def _schema(pairs: int) -> dict[str, Any]:
     """JSON schema of an answer: one to so many pairs, none of them endless. Left free, this model finds none."""
-    question = {"type": "string", "pattern": '^[A-Z0-9][^"\\\\\\n]{10,120}[?]$'}
+    question = {"type": "string", "pattern": '^[A-Z][a-z]+ [^"\\\\\\n]{10,120}[?]$'}
     answer = {"type": "string", "minLength": 3, "maxLength": 400}
     pair = _object({"question": question, "answer": answer})
     return _object({"pairs": {"type": "array", "items": pair, "minItems": 1, "maxItems": pairs}})
