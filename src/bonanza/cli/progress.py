@@ -74,8 +74,8 @@ class Terminal:
     def _line(self, progress: Progress, account: Account) -> str:
         share = account.spent / account.budget.limit
         return (
-            f"round {progress.round}: {amount(account.spent, account.budget.kind)} of "
-            f"{amount(account.budget.limit, account.budget.kind)} spent ({share:.0%}), "
+            f"round {progress.round}: {spent_of(account.spent, account.budget.limit, account.budget.kind)} spent "
+            f"({share:.0%}), "
             f"{len(progress.read):,} documents read, {_kept(progress):,} pairs kept{self._time_left(share)}"
         )
 
@@ -117,22 +117,22 @@ def _kept(progress: Progress) -> int:
     return sum(len(item.reading.kept) for item in progress.read)
 
 
-def amount(value: float, kind: str) -> str:
-    """An amount of a budget, for people.
+def spent_of(spent: float, limit: float, kind: str) -> str:
+    """How much of a budget is spent, for people.
 
-    >>> amount(1234567, "tokens"), amount(12.5, "dollars"), amount(300, "documents")
-    ('1,234,567 tokens', '$12.50', '300 documents')
+    >>> spent_of(1234, 1234567, "tokens"), spent_of(1.2, 12.5, "dollars")
+    ('1,234 of 1,234,567 tokens', '$1.20 of $12.50')
     """
-    return f"${value:,.2f}" if kind == "dollars" else f"{value:,.0f} {kind}"
+    return f"${spent:,.2f} of ${limit:,.2f}" if kind == "dollars" else f"{spent:,.0f} of {limit:,.0f} {kind}"
 
 
 def summary_lines(summary: Mapping[str, Any], out: Path) -> list[str]:
     """The end of a run, on one screen."""
     tokens, budget, cost = summary["tokens"], summary["budget"], summary["transport_cost"]
-    spent, limit = (amount(budget[name], budget["kind"]) for name in ("spent", "limit"))
+    spent = spent_of(budget["spent"], budget["limit"], budget["kind"])
     statuses, pair_statuses = _counts(summary["statuses"]), _counts(summary["pair_statuses"])
     lines = [
-        f"{summary['stop_reason']}: {spent} of {limit}",
+        f"{summary['stop_reason']}: {spent}",
         f"read      {summary['documents_read']:,} of {summary['documents_total']:,} documents  {statuses}",
         f"pairs     {summary['pairs_kept']:,} kept of {summary['pairs_extracted']:,}  {pair_statuses}",
         f"tokens    {tokens['total']:,} ({tokens['input']:,} prompt, {tokens['output']:,} completion)",
