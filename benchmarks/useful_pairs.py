@@ -63,7 +63,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--targets", default="gsm8k,mbpp,math")
     parser.add_argument(
-        "--policies", default="random,nearest,nearest:max,equal,equal-nearest,equal-code,equal-released"
+        "--policies",
+        default="random,nearest,nearest:max,round_robin,dsir,equal,equal-nearest,equal-code,equal-released",
     )
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--budgets", default=",".join(map(str, BUDGETS)))

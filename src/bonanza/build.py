@@ -24,13 +24,15 @@ from bonanza.extractors.local import LocalExtractor
 from bonanza.extractors.recorded import RecordedExtractor
 from bonanza.extractors.rules import RulesExtractor
 from bonanza.interfaces import Aligner, AlignmentReport, Embedder, Extractor, Policy, Pool, Reader
+from bonanza.policies.dsir import DsirPolicy
 from bonanza.policies.equal import EqualPolicy
 from bonanza.policies.nearest import NearestPolicy
 from bonanza.policies.random import RandomPolicy
+from bonanza.policies.round_robin import RoundRobinPolicy
 from bonanza.records import Usage
 from bonanza.settings import RunSettings
 
-POLICIES = ("equal", "nearest", "random")
+POLICIES = ("equal", "nearest", "round_robin", "dsir", "random")
 RECORDED_COLUMN = "qa_pairs"
 EMBEDDING_BATCH = 2_048  # texts read from disk and embedded at a time
 COST_SAMPLE = 200  # documents whose prompts tell how many the budget is likely to pay for
@@ -110,6 +112,8 @@ def build_policy(settings: RunSettings, embedder: Embedder) -> Policy:
     """What chooses documents."""
     makers: dict[str, Callable[[], Policy]] = {
         "random": RandomPolicy,
+        "round_robin": lambda: RoundRobinPolicy(embedder),
+        "dsir": DsirPolicy,
         "nearest": lambda: NearestPolicy(settings.nearest, embedder),
         "equal": lambda: EqualPolicy(settings.equal, _unaligned(embedder), _aligner(settings, embedder)),
     }

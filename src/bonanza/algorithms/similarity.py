@@ -46,6 +46,31 @@ def _nearest_mean(similarity: Matrix, nearest: int) -> Matrix:
     return np.asarray(top.mean(axis=1), dtype=np.float32)
 
 
+def nearest_rows(vectors: NDArray[np.floating], references: Matrix, count: int) -> NDArray[np.int64]:
+    """The rows most similar to each reference, best first; equal ones by row.
+
+    Parameters
+    ----------
+    vectors : float array, shape (texts, dim), unit rows; may be memory-mapped, read in chunks
+    references : float32 array, shape (references, dim), unit rows
+    count : rows per reference, at most the number of texts
+
+    Returns
+    -------
+    int64 array, shape (references, count)
+    """
+    best = np.empty((len(references), 0), dtype=np.float32)
+    rows = np.empty((len(references), 0), dtype=np.int64)
+    for start in range(0, len(vectors), BATCH):
+        batch = np.asarray(vectors[start : start + BATCH], dtype=np.float32)
+        best = np.concatenate([best, references @ batch.T], axis=1)
+        found = np.broadcast_to(np.arange(start, start + len(batch)), (len(references), len(batch)))
+        rows = np.concatenate([rows, found], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, :count]
+        best, rows = np.take_along_axis(best, order, axis=1), np.take_along_axis(rows, order, axis=1)
+    return rows
+
+
 def usefulness_threshold(references: Matrix) -> float:
     """Lower quartile of how near the references are to each other [ours]: mean cosine to the 5 nearest others."""
     if len(references) < 2:

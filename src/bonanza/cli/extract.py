@@ -27,7 +27,9 @@ def extract(
     ] = None,
     llm: Annotated[str | None, typer.Option(help="local | rules | recorded[:COLUMN]")] = None,
     out: Annotated[Path | None, typer.Option(help=OUT_HELP)] = None,
-    policy: Annotated[str | None, typer.Option(help="equal | nearest | random  [default: equal]")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="equal | nearest | round_robin | dsir | random  [default: equal]")
+    ] = None,
     embedder: Annotated[str | None, typer.Option(help="static | minilm | a sentence-transformers model")] = None,
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
     limit: Annotated[int | None, typer.Option(help="Use only the first so many documents.")] = None,
