@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bonanza.budget import Account, Budget
 from bonanza.cleaning.exact import ExactCleaner
+from bonanza.errors import FolderError
 from bonanza.executors.local import LocalExecutor
 from bonanza.extractors.recorded import RecordedExtractor
 from bonanza.interfaces import Executor, Extractor, Pool
@@ -197,6 +198,21 @@ def test_nothing_in_the_ledger_is_read_again(tmp_path):
     again = run(tmp_path, pages(20), extractor, Budget("documents", 20))
     assert len(extractor.calls) == 20
     assert outcome(first) == outcome(again)
+
+
+def test_nothing_is_paid_for_while_the_ledger_holds_readings_of_another_run(tmp_path):
+    run(tmp_path, pages(20), CountingRecorded(), Budget("documents", 5), seed=1)
+    extractor = CountingRecorded()
+    with pytest.raises(FolderError, match=r"The journal holds \d readings that this run would not choose"):
+        run(tmp_path, pages(20), extractor, Budget("documents", 5), seed=2, round_size=1)
+    assert extractor.calls == []
+
+
+def test_a_stop_during_the_replay_loses_nothing_of_it(tmp_path):
+    whole = run(tmp_path, pages(20), CountingRecorded(), Budget("documents", 20))
+    again = run(tmp_path, pages(20), CountingRecorded(), Budget("documents", 20), stopping=lambda: True)
+    assert outcome(again) == outcome(whole)
+    assert again.stop_reason == whole.stop_reason
 
 
 def test_a_larger_budget_goes_on_where_a_smaller_one_ended(tmp_path):

@@ -203,7 +203,7 @@ def test_stopping_between_any_two_readings_and_resuming_changes_nothing(straight
     )  # fmt: skip
     random = Random(name)
     for _ in range(3):
-        asked = iter(range(random.randint(1, 60)))
+        asked = iter(range(random.randint(1, 12)))
         stopped = run(settings, tmp_path, stopping=lambda asked=asked: next(asked, None) is None)
         assert stopped.summary["stop_reason"] == "interrupted"
         assert stopped.ended_early

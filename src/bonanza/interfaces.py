@@ -180,3 +180,7 @@ class Ledger(Protocol):
     def add(self, reading: Reading) -> None:
         """Keep a reading; durable when this returns."""
         ...
+
+    def __len__(self) -> int:
+        """How many readings are kept."""
+        ...

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bonanza.budget import Account
+from bonanza.errors import FolderError
 from bonanza.interfaces import Cleaner, Executor, Extractor, Ledger, Policy, Pool
 from bonanza.records import Document, Reading, Skipped, Usage
 
@@ -68,8 +69,15 @@ class Progress:
         return sum((item.reading.usage for item in self.read), Usage())
 
 
+Tell = Callable[[Reading], None]
+
+
+def _nobody(_reading: Reading) -> None:
+    """Tell nobody."""
+
+
 def rounds(
-    parts: Parts, round_size: int, patience: int, stopping: Callable[[], bool] = lambda: False
+    parts: Parts, round_size: int, patience: int, stopping: Callable[[], bool] = lambda: False, tell: Tell = _nobody
 ) -> Iterator[Progress]:
     """Run to the end, yielding the state after each round; the last one carries the reason for stopping.
 
@@ -77,34 +85,36 @@ def rounds(
     ----------
     round_size : most documents per round
     patience : documents in a row without any kept pair after which the run gives up; 0: never
-    stopping : asked between readings; True ends the run, with all it has read, as "interrupted"
+    stopping : asked before each document that must be paid for; True ends the run as "interrupted". What the ledger
+        holds is replayed first, so that a resumed run that is stopped again has all of it.
+    tell : is given each reading as soon as it is in the ledger, before cleaning; not those that are replayed
     """
     progress = Progress()
     while progress.stop_reason is None:
         with progress.timed("choose"):
             rows = list(parts.policy.choose(round_size))
         progress.round += 1
-        reason = _read_round(parts, rows, progress, stopping) if rows else _exhausted(progress)
+        reason = _read_round(parts, rows, progress, stopping, tell) if rows else _exhausted(progress)
         progress.stop_reason = reason or _gives_up(progress, patience)
         yield progress
 
 
 def _read_round(
-    parts: Parts, rows: Sequence[int], progress: Progress, stopping: Callable[[], bool]
+    parts: Parts, rows: Sequence[int], progress: Progress, stopping: Callable[[], bool], tell: Tell
 ) -> StopReason | None:
     """Read what fits of the chosen documents, in waves whose worst cases fit the budget together."""
     waiting = list(zip(rows, parts.pool.fetch(rows), strict=True))
     first = len(progress.read)
-    while waiting and not stopping():
+    while waiting:
         wave, waiting = _wave(parts, waiting, progress)
         with progress.timed("read"):
-            readings = _readings(parts, [document for _, document in wave], stopping)
+            readings = _readings(parts, [document for _, document in wave], len(progress.read), stopping, tell)
         with progress.timed("clean"):
             progress.read += _cleaned(parts, wave, readings, progress.round)
+        if len(readings) < len(wave):
+            return "interrupted"
         if _spent(parts.account, progress):
             break
-    if stopping():
-        return "interrupted"
     with progress.timed("choose"):
         parts.policy.learn([item.reading for item in progress.read[first:]])
     return _budget_reason(progress) if _spent(parts.account, progress) else None
@@ -140,18 +150,32 @@ def _over_budget(document: Document, parts: Parts) -> Skipped:
     return Skipped(document.origin or document.id, "over what was left of the budget", detail)
 
 
-def _readings(parts: Parts, documents: list[Document], stopping: Callable[[], bool]) -> dict[str, Reading]:
-    """The readings of a wave, by document: from the ledger, or read now and kept there first."""
+def _readings(
+    parts: Parts, documents: list[Document], replayed: int, stopping: Callable[[], bool], tell: Tell
+) -> dict[str, Reading]:
+    """The readings of a wave, by document: from the ledger, or read now and kept there first. Fewer when stopped."""
     found = parts.ledger.find(document.id for document in documents)
     unread = [document for document in documents if document.id not in found]
-    if unread and not stopping():
-        for reading in parts.executor.read(parts.extractor, unread):
-            priced = replace(reading, cost_usd=parts.account.cost(reading.usage))
-            parts.ledger.add(priced)
-            found[priced.document_id] = priced
-            if stopping():
-                break
+    if not unread or stopping():
+        return found
+    _refuse_to_pay_twice(parts, replayed + len(found))
+    for reading in parts.executor.read(parts.extractor, unread):
+        priced = replace(reading, cost_usd=parts.account.cost(reading.usage))
+        parts.ledger.add(priced)
+        tell(priced)
+        found[priced.document_id] = priced
+        if stopping():
+            break
     return found
+
+
+def _refuse_to_pay_twice(parts: Parts, replayed: int) -> None:
+    """All that the ledger holds must have been replayed, and so charged, before anything more is paid for."""
+    if (stray := len(parts.ledger) - replayed) > 0:
+        raise FolderError(
+            f"The journal holds {stray} readings that this run would not choose: it was made by another version, or by "
+            "a computer that reckons otherwise. Nothing was read. Choose another folder with --out."
+        )
 
 
 def _cleaned(parts: Parts, wave: Chosen, readings: dict[str, Reading], round_number: int) -> Iterator[DocumentRead]:

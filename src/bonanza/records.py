@@ -100,8 +100,8 @@ class Pair:
 
     @property
     def id(self) -> str:
-        """Hash of document, question and answer."""
-        return content_id(self.document_id, self.question, self.answer)
+        """Hash of document, place, question and answer."""
+        return content_id(self.document_id, str(self.char_start), self.question, self.answer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import yaml
 
-from bonanza import build
+from bonanza import __version__, build
 from bonanza.budget import Account
 from bonanza.cleaning.exact import ExactCleaner
 from bonanza.corpus.targets import read_target
@@ -33,7 +33,7 @@ from bonanza.exports.measures import Measures, measure
 from bonanza.interfaces import Embedder, Policy, Reader
 from bonanza.journal import Journal
 from bonanza.loop import Parts, Progress, rounds
-from bonanza.records import Pair, Skipped, Target, content_id
+from bonanza.records import Pair, Reading, Skipped, Target, content_id
 from bonanza.settings import RunSettings, as_mapping, differences
 
 VALID_BUT_EARLY = ("budget too small", "no more pairs", "interrupted")
@@ -45,6 +45,9 @@ class Watcher(Protocol):
     def stage(self, text: str) -> None:
         """A long step begins."""
 
+    def reading(self, reading: Reading) -> None:
+        """A document was read just now."""
+
     def round(self, progress: Progress, account: Account, policy: Policy) -> None:
         """A round is done."""
 
@@ -53,6 +56,9 @@ class Silent:
     """Watches without a word."""
 
     def stage(self, text: str) -> None:
+        """Ignore it."""
+
+    def reading(self, reading: Reading) -> None:
         """Ignore it."""
 
     def round(self, progress: Progress, account: Account, policy: Policy) -> None:
@@ -130,12 +136,16 @@ def _prepared(
     with clock.timed("embed"):
         store = build.build_store(reader, cache)
     account = build.build_account(settings, len(store))
-    owner = {"settings": as_mapping(settings), "corpus": store.path.name, "target": _target_id(target)}
-    _refuse_other(out, journal, owner)
     watcher.stage("embedding the corpus")
     with clock.timed("embed"):
         embedder = build.build_embedder(settings, store)
         extractor = build.build_extractor(settings)
+    owner = {
+        "settings": as_mapping(settings), "corpus": store.path.name, "target": _target_id(target),
+        "embedder": embedder.name, "extractor": extractor.name, "bonanza": __version__,
+    }  # fmt: skip
+    _refuse_other(out, journal, owner)
+    with clock.timed("embed"):
         pool = build.build_pool(store, embedder, build.affordable(account, store, extractor))
     policy = build.build_policy(settings, embedder)
     journal.claim(owner)
@@ -148,7 +158,8 @@ def _loop(job: _Job, watcher: Watcher, stopping: Callable[[], bool]) -> Progress
     with job.clock.timed("choose"):
         parts.policy.start(parts.pool, job.target, np.random.default_rng(settings.seed))
     progress = Progress()
-    for progress in rounds(parts, settings.round_size, settings.patience, stopping):
+    watcher.stage("reading documents")
+    for progress in rounds(parts, settings.round_size, settings.patience, stopping, watcher.reading):
         watcher.round(progress, parts.account, parts.policy)
     job.clock.add(progress.seconds)
     return progress

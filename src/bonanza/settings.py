@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 
 from bonanza.errors import SettingsError
 
 Positive = Annotated[int, Ge(1)]
 Count = Annotated[int, Ge(0)]
 Share = Annotated[float, Ge(0), Le(1)]
-NotNegative = Annotated[float, Ge(0)]
-Above = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0), Lt(float("inf"))]
+Above = Annotated[float, Gt(0), Lt(float("inf"))]
+Finite = Annotated[float, Gt(float("-inf")), Lt(float("inf"))]
 
 _STRICT = {"extra": "forbid"}  # a misspelt key is an error, not a silent default
 
@@ -34,7 +35,7 @@ class AlignmentSettings:
     least_pairs: Count = 50  # [ours] with fewer pairs to train on, no alignment is tried
     most_pairs: Positive = 20_000  # [ours] a random sample beyond this many: time and memory stay bounded
     hard_negatives: Count = 7  # [code]
-    hard_ranks: tuple[int, int] = (2, 200)  # [code] mined at these ranks
+    hard_ranks: tuple[Positive, Positive] = (2, 200)  # [code] mined at these ranks
     warmup_ratio: Share = 0.1  # [code] share of the steps with rising learning rate
     # Sentence-transformers models
     temperature: Above = 0.02  # [code]
@@ -62,7 +63,7 @@ class TransportSettings:
     # Pairs per comparison. paper: 16 [ours: a transport cost falls with the number of pairs, so arms are compared at a
     # fixed number]; code: 0 = all of the batch [code]
     pairs_per_comparison: Count | None = None
-    offset: float | None = None  # subtracted from the reward. paper: 0; code: 0.12 [code]
+    offset: Finite | None = None  # subtracted from the reward. paper: 0; code: 0.12 [code]
     # Cost of a document that gave no pair [ours]: that of unrelated text, 1 for cosine, square root of 2 for euclidean
     cost_of_nothing: NotNegative | None = None
 

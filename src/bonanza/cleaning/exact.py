@@ -25,9 +25,10 @@ class ExactCleaner:
         question, answer = _folded(pair.question), _folded(pair.answer)
         if not question or not answer:
             return replace(pair, status="malformed", reason="empty question" if answer else "empty answer")
-        first = self._seen.setdefault(content_id(question, answer), pair.id)
-        if first != pair.id:
+        content = content_id(question, answer)
+        if (first := self._seen.get(content)) is not None:
             return replace(pair, status="duplicate", reason=f"same as {first}")
+        self._seen[content] = pair.id
         return pair
 
 

@@ -13,7 +13,10 @@ import typer
 from bonanza import __version__
 from bonanza.cli.demo import demo
 from bonanza.cli.extract import extract
+from bonanza.cli.printable import printable
 from bonanza.errors import BonanzaError
+
+LONGEST_MESSAGE = 2_000  # characters
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command()(extract)
@@ -40,5 +43,9 @@ def main() -> None:
     try:
         app()
     except BonanzaError as error:
-        typer.echo(f"bonanza: {error}", err=True)
+        typer.echo(f"bonanza: {printable(str(error), LONGEST_MESSAGE)}", err=True)
         sys.exit(2)
+    except OSError as error:
+        what = printable(f"{error.filename or 'disk'}: {error.strerror or error}", LONGEST_MESSAGE)
+        typer.echo(f"bonanza: {what}. Make room or mend it; the same command resumes.", err=True)
+        sys.exit(3)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bonanza.cli.printable import printable
+
 if TYPE_CHECKING:
     from bonanza.cli.progress import Terminal
     from bonanza.corpus.store import DocumentStore
@@ -157,14 +159,8 @@ def _let_the_model_read(pages: list[Document], terminal: Terminal) -> None:
 def _show_pairs(title: str, pairs: Sequence[dict[str, Any]]) -> None:
     typer.echo(f"\n{title}")
     for pair in pairs:
-        typer.echo(f"  from {pair['document_id']}")
-        typer.echo(f"    Q: {_one_line(pair['question'], 100)}\n    A: {_one_line(pair['answer'], 100)}")
-
-
-def _one_line(text: str, most: int) -> str:
-    """Printable, on one line, cut to length."""
-    line = "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
-    return line if len(line) <= most else line[: most - 3] + "..."
+        typer.echo(f"  from {printable(pair['document_id'], 100)}")
+        typer.echo(f"    Q: {printable(pair['question'], 100)}\n    A: {printable(pair['answer'], 100)}")
 
 
 def _show_next(out: Path) -> None:

@@ -17,6 +17,7 @@ from rich.text import Text
 from bonanza.budget import Account
 from bonanza.interfaces import Policy
 from bonanza.loop import Progress
+from bonanza.records import Reading
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -32,6 +33,8 @@ class Terminal:
         self._last_line = 0.0
         self._note = ""
         self._first_spent: float | None = None
+        self._in_round = 0
+        self._panel_shown = Group()
 
     def __enter__(self) -> Terminal:
         if self._console.is_terminal and not self._console.quiet:
@@ -52,12 +55,24 @@ class Terminal:
         else:
             self._console.print(f"{self._title}{text}")
 
+    def reading(self, reading: Reading) -> None:
+        """Show that documents are being read, between two rounds."""
+        self._in_round += 1
+        text = f"{self._title}reading documents: {self._in_round:,} in this round"
+        if self._live is not None:
+            self._live.update(Group(Text(text), self._panel_shown))
+        elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            self._console.print(text, soft_wrap=True)
+
     def round(self, progress: Progress, account: Account, policy: Policy) -> None:
         """Show where the run stands."""
         report = policy.report()
         self._show_note(report)
+        self._in_round = 0
         if self._live is not None:
-            self._live.update(self._panel(progress, account, report))
+            self._panel_shown = self._panel(progress, account, report)
+            self._live.update(self._panel_shown)
         elif progress.stop_reason or time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             self._console.print(f"{self._title}{self._line(progress, account)}", soft_wrap=True)

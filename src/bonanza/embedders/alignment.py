@@ -64,7 +64,9 @@ def align_and_judge(
     """
     judged, learned = _split(len(documents), owners, settings, rng)
     if len(learned) < settings.least_pairs or not len(judged):
-        note = f"Alignment not tried: {len(learned)} pairs to learn from, {settings.least_pairs} needed."
+        few = f"{len(learned)} pairs to learn from, {settings.least_pairs} needed"
+        why = few if len(learned) < settings.least_pairs else "no held-out pair to judge it by"
+        note = f"Alignment not tried: {why}."
         return AlignedEmbedder(base, AlignmentReport(len(learned), len(judged), 0.0, 0.0, False, note))
     aligned = train(documents, [pairs[i] for i in learned], owners[learned])
     held_out = [pairs[i] for i in judged]

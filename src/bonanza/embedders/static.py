@@ -7,9 +7,11 @@ analysis), times a power of its inverse document frequency; a text is the sum of
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,14 +67,19 @@ class StaticEmbedder:
         return StaticEmbedder(self.tokenizer, table, _name(self.tokenizer, table))
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer and table; the table last, so that its presence proves completeness."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.tokenizer.save(str(folder / "tokenizer.json"))
-        with open(folder / "table.partial", "wb") as file:
-            np.save(file, self.table, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(folder / "table.partial", folder / "table.npy")
+        """Write tokenizer and table, whole or not at all; where another process was first, its files stay."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as scratch:
+            partial = Path(scratch) / "whole"
+            partial.mkdir()
+            self.tokenizer.save(str(partial / "tokenizer.json"))
+            with open(partial / "table.npy", "wb") as file:
+                np.save(file, self.table, allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+            if not (folder / "table.npy").exists():
+                with contextlib.suppress(FileExistsError):
+                    partial.rename(folder)
 
 
 def load_static(folder: Path) -> StaticEmbedder | None:

@@ -48,7 +48,7 @@ def write_tables(folder: Path, results: Results) -> None:
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
     """Write summary.json."""
-    write_text(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def kept_pairs(documents: Sequence[ReadDocument]) -> list[Pair]:

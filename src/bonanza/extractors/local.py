@@ -181,5 +181,5 @@ def _located(question: str, answer: str, document: Document, part: Part) -> Pair
     """The answer's place, where it stands in the part word for word; else the part it was made from."""
     start = document.text.find(answer, part.start, part.end) if answer else -1
     if start < 0:
-        return Pair(question, answer, document.id, part.start, part.end)
+        return Pair(question, answer, document.id, part.start, part.end, part.of(document.text))
     return Pair(question, answer, document.id, start, start + len(answer), answer)

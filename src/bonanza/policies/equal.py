@@ -76,7 +76,6 @@ class EqualPolicy:
         self._arms: Arms | None = None
         self._queue: list[int] = []  # chosen for the current plan, not yet handed out
         self._batch: dict[str, Reading] = {}  # readings of the current plan
-        self._warmup: list[Reading] = []
         self.clusters: NDArray[np.int64] | None = None
 
     def start(self, pool: Pool, target: Target, rng: np.random.Generator) -> None:
