@@ -168,12 +168,13 @@ def fixed_size_cost(
     regularisation: float = 0.05,
     most_groups: int = 4,
 ) -> float:
-    """Transport cost of a point cloud as if it had exactly `size` points [ours].
+    """Transport cost of a point cloud in groups of `size` points [ours].
 
     The cost between two samples falls as they grow, even when both come from one distribution; so clouds of unequal
     size cannot be compared as they are. Here the source points are shuffled, cut into groups of `size`, and the costs
-    of at most `most_groups` of them averaged. A cloud with fewer points than `size` has its points repeated: it is
-    judged on what it has, with no credit for points that it lacks.
+    of at most `most_groups` of them averaged: from `size` points on, their number no longer matters. A cloud with fewer
+    has its points repeated, and its cost is still the higher one of few points (one distribution in 32 dimensions
+    against 100 references: 0.80 with 5 points, 0.74 with 10, 0.70 from 16 on).
 
     Parameters
     ----------

@@ -79,7 +79,7 @@ def _scores(results: Results) -> dict[str, dict[str, float]]:
     pairs = kept_pairs(results.documents)
     measured = zip(pairs, results.measures.similarity, results.measures.utility, strict=True)
     return {
-        pair.id: {"reference_similarity": round(float(near), 6), "utility": round(float(worth), 6)}
+        pair.id: {"reference_similarity": round(float(near), 4), "utility": round(float(worth), 4)}
         for pair, near, worth in measured
     }
 
