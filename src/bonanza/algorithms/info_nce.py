@@ -99,8 +99,8 @@ def train_table(
     """Learn the embedding table, shared by documents and pairs, that brings pairs closest to their own documents.
 
     A text's embedding is ``unit_rows(features @ table)``; with token counts as features the table holds one vector per
-    token. Adam; the rate decays linearly, and rises through the warm-up. Each pair is one example: its document is the anchor, the other
-    pairs of the batch and `hard_negatives` mined ones are the negatives.
+    token. Adam; the rate decays linearly, and rises through the warm-up. Each pair is one example: its document is the
+    anchor, the other pairs of the batch and `hard_negatives` mined ones are the negatives.
 
     Parameters
     ----------
