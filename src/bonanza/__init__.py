@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from bonanza.version import __version__
+
 if TYPE_CHECKING:
     from bonanza.api import extract as extract
     from bonanza.records import Document as Document
     from bonanza.run import ExtractResult as ExtractResult
-
-__version__ = "0.1.0"
 
 _PUBLIC = {"extract": "bonanza.api", "ExtractResult": "bonanza.run", "Document": "bonanza.records"}
 

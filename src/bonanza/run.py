@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import yaml
 
-from bonanza import __version__, build
+from bonanza import build
 from bonanza.budget import Account
 from bonanza.cleaning.exact import ExactCleaner
 from bonanza.corpus.targets import read_target
@@ -35,6 +35,7 @@ from bonanza.journal import Journal
 from bonanza.loop import Parts, Progress, rounds
 from bonanza.records import Pair, Reading, Skipped, Target, content_id
 from bonanza.settings import RunSettings, as_mapping, differences
+from bonanza.version import __version__
 
 VALID_BUT_EARLY = ("budget too small", "no more pairs", "interrupted")
 

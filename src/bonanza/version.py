@@ -1,0 +1,3 @@
+"""The version: part of what a run's folder belongs to."""
+
+__version__ = "0.1.0"
