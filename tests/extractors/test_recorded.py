@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bonanza.errors import ExtractionError
-from bonanza.extractors.recorded import MOST_PAIRS, PROMPT_TOKENS, RecordedExtractor
+from bonanza.extractors.prices import PROMPT_TOKENS
+from bonanza.extractors.recorded import MOST_PAIRS, RecordedExtractor
 from bonanza.records import Document, Question, Usage
 
 TEXT = "The lake is deep. Perch live in it."

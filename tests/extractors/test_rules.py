@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bonanza.extractors.rules import LEAST_OUTPUT, OUTPUT_PER_TOKEN, PROMPT_TOKENS, RulesExtractor
+from bonanza.extractors.prices import PROMPT_TOKENS
+from bonanza.extractors.rules import LEAST_OUTPUT, OUTPUT_PER_TOKEN, RulesExtractor
 from bonanza.records import Document, Question, Reading, Usage, estimated_tokens
 
 LINES = (

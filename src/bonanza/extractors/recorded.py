@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bonanza.errors import ExtractionError
-from bonanza.records import Document, Pair, Question, Reading, Usage, estimated_tokens
+from bonanza.extractors.prices import prompt_tokens, written_tokens
+from bonanza.records import Document, Pair, Question, Reading, Usage
 
-PROMPT_TOKENS = 350  # [ours] what an extraction prompt takes besides the document
 MOST_PAIRS = 12  # [ours] what one reading reveals; further recorded pairs stay hidden, and are counted
 
 
@@ -28,13 +28,13 @@ class RecordedExtractor:
                 f"{document.origin}: the corpus has no recorded pairs. Name their column with --llm recorded:COLUMN."
             )
         pairs = tuple(_located(pair, document) for pair in document.recorded[:MOST_PAIRS])
-        written = sum(estimated_tokens(pair.question) + estimated_tokens(pair.answer) for pair in pairs)
+        written = sum(written_tokens(pair.question, pair.answer) for pair in pairs)
         hidden = len(document.recorded) - len(pairs)
         return Reading(
             document_id=document.id,
             status="ok" if pairs else "empty",
             pairs=pairs,
-            usage=Usage(PROMPT_TOKENS + estimated_tokens(document.text), written),
+            usage=Usage(prompt_tokens(document), written),
             detail=f"{hidden} pairs beyond the first {MOST_PAIRS} not revealed" if hidden else "",
         )
 

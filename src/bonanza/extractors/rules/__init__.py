@@ -5,11 +5,11 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Callable, Sequence
 
+from bonanza.extractors.prices import prompt_tokens, written_tokens
 from bonanza.extractors.rules import commands, docstrings, exercises, headings, labels, quiz, threads
 from bonanza.extractors.rules.pages import Found
 from bonanza.records import Document, Pair, Reading, Usage, estimated_tokens
 
-PROMPT_TOKENS = 350  # what an LLM's instructions take besides the page (METHODS section 4) [ours]
 LEAST_OUTPUT = 1000  # tokens that even a tiny page may give [ours]
 OUTPUT_PER_TOKEN = 3  # instructions and topics are repeated: pages of exercises give up to twice their length [ours]
 SHORTEST_QUESTION = 8  # characters [ours]
@@ -42,7 +42,7 @@ class RulesExtractor:
     def worst_case(self, document: Document) -> Usage:
         """Tokens of the page, and the most that its pairs may take; `read` leaves out pairs beyond that."""
         page = estimated_tokens(document.text)
-        return Usage(PROMPT_TOKENS + page, LEAST_OUTPUT + OUTPUT_PER_TOKEN * page)
+        return Usage(prompt_tokens(document), LEAST_OUTPUT + OUTPUT_PER_TOKEN * page)
 
     def read(self, document: Document) -> Reading:
         """Find the pairs, in the order of the page."""
@@ -82,7 +82,7 @@ def _within(found: Sequence[Found], most: int) -> tuple[list[Found], int]:
     """Take pairs in order as long as they fit; return them and their tokens."""
     kept, written = [], 0
     for pair in found:
-        tokens = estimated_tokens(pair.question) + estimated_tokens(pair.answer)
+        tokens = written_tokens(pair.question, pair.answer)
         if written + tokens <= most:
             kept.append(pair)
             written += tokens
