@@ -108,7 +108,7 @@ def _read_round(
     while waiting:
         wave, waiting = _wave(parts, waiting, progress)
         with progress.timed("read"):
-            readings = _readings(parts, [document for _, document in wave], len(progress.read), stopping, tell)
+            readings = _readings(parts, [document for _, document, _ in wave], len(progress.read), stopping, tell)
         with progress.timed("clean"):
             progress.read += _cleaned(parts, wave, readings, progress.round)
         if len(readings) < len(wave):
@@ -121,32 +121,33 @@ def _read_round(
 
 
 Chosen = list[tuple[int, Document]]
+Wave = list[tuple[int, Document, Usage]]  # with the worst case that is reserved
 
 
-def _wave(parts: Parts, waiting: Chosen, progress: Progress) -> tuple[Chosen, Chosen]:
+def _wave(parts: Parts, waiting: Chosen, progress: Progress) -> tuple[Wave, Chosen]:
     """Split into what can be reserved now and what must wait until reservations are settled.
 
     A document that does not fit although nothing is reserved is passed over, and counted. So a document is read exactly
     if its worst case fits what the documents before it have left, whatever the size of rounds and waves.
     """
-    wave: Chosen = []
+    wave: Wave = []
     for position, (row, document) in enumerate(waiting):
-        if parts.account.reserve(parts.extractor.worst_case(document)):
-            wave.append((row, document))
+        worst_case = parts.extractor.worst_case(document)
+        if parts.account.reserve(worst_case):
+            wave.append((row, document, worst_case))
             progress.passed_over_in_a_row = 0
         elif wave:
             return wave, waiting[position:]
         else:
-            progress.passed_over.append(_over_budget(document, parts))
+            progress.passed_over.append(_over_budget(document, worst_case, parts.account))
             progress.passed_over_in_a_row += 1
             if progress.passed_over_in_a_row >= PASSED_OVER_IN_A_ROW:
                 break
     return wave, []
 
 
-def _over_budget(document: Document, parts: Parts) -> Skipped:
-    amount, left = parts.account.amount(parts.extractor.worst_case(document)), parts.account.left
-    detail = f"may take {amount:.6g} {parts.account.budget.unit}, left were {left:.6g}"
+def _over_budget(document: Document, worst_case: Usage, account: Account) -> Skipped:
+    detail = f"may take {account.amount(worst_case):.6g} {account.budget.unit}, left were {account.left:.6g}"
     return Skipped(document.origin or document.id, "over what was left of the budget", detail)
 
 
@@ -178,13 +179,13 @@ def _refuse_to_pay_twice(parts: Parts, replayed: int) -> None:
         )
 
 
-def _cleaned(parts: Parts, wave: Chosen, readings: dict[str, Reading], round_number: int) -> Iterator[DocumentRead]:
+def _cleaned(parts: Parts, wave: Wave, readings: dict[str, Reading], round_number: int) -> Iterator[DocumentRead]:
     """Settle and clean in the order in which the documents were chosen, whatever order they were read in."""
     clusters = parts.policy.clusters
-    for row, document in wave:
+    for row, document, worst_case in wave:
         if (reading := readings.get(document.id)) is None:
             continue  # interrupted before its turn
-        parts.account.settle(parts.extractor.worst_case(document), reading.usage)
+        parts.account.settle(worst_case, reading.usage)
         cluster = None if clusters is None else int(clusters[row])
         yield DocumentRead(row, round_number, cluster, parts.cleaner.clean(reading))
 
