@@ -55,10 +55,11 @@ TOPICS = {
 
 @dataclass(frozen=True)
 class SmallCorpus:
-    """200 pages on four topics with zero to three pairs each, and a reference set on lakes that is not in them."""
+    """200 pages on four topics with zero to three pairs each; reference and test sets on lakes that are not in them."""
 
     path: Path
     target: Path
+    test: Path
     records: list[dict[str, Any]]
 
     def arguments(self, *, budget: str, llm: str) -> dict[str, Any]:
@@ -72,9 +73,10 @@ def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> SmallCorpus:
     random = Random(0)
     records = [_page(number, random) for number in range(200)]
     target = [_pair("lake", row, "Willow", 500 + number) for number in range(10) for row in range(3)]
-    for name, rows in (("pages.jsonl", records), ("target.jsonl", target)):
+    test = [_pair("lake", row, "Rowan", 700 + number) for number in range(8) for row in range(3)]
+    for name, rows in (("pages.jsonl", records), ("target.jsonl", target), ("test.jsonl", test)):
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return SmallCorpus(folder / "pages.jsonl", folder / "target.jsonl", records)
+    return SmallCorpus(folder / "pages.jsonl", folder / "target.jsonl", folder / "test.jsonl", records)
 
 
 def _page(number: int, random: Random) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bonanza.errors import FolderError
-from bonanza.journal import Journal
+from bonanza.journal import Journal, readings_of
 from bonanza.records import Pair, Reading, Usage
 
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -96,6 +96,40 @@ def test_a_second_process_is_refused_while_the_folder_is_in_use(tmp_path):
         refused = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert refused == f"{tmp_path}: another run is writing to it. Wait for it, or choose another --out.\n"
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_all_readings_can_be_had_without_touching_the_journal_even_of_a_killed_run(tmp_path):
+    script = """
+        import os, sys
+        from pathlib import Path
+        from bonanza.journal import Journal
+        from bonanza.records import Reading, Usage
+        journal = Journal(Path(sys.argv[1]))
+        for name in ("first", "second"):
+            journal.add(Reading(name, "ok", (), Usage(10, 5)))
+        os._exit(7)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], check=False)
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
+    assert len(before["journal.sqlite-wal"][0]) > 0  # SQLite has not moved them to the main file yet
+    assert readings_of(tmp_path) == {name: Reading(name, "ok", (), Usage(10, 5)) for name in ("first", "second")}
+    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()} == before
+
+
+def test_readings_come_in_the_order_in_which_they_were_paid_for(tmp_path):
+    with Journal(tmp_path) as journal:
+        for name in ("b", "a", "c"):
+            journal.add(reading(name))
+    assert list(readings_of(tmp_path).items()) == [(name, reading(name)) for name in ("b", "a", "c")]
+
+
+def test_readings_of_a_run_that_is_being_written_are_refused(tmp_path):
+    with (
+        Journal(tmp_path),
+        pytest.raises(FolderError, match=r"a run is writing to it\. Wait for it, or copy the folder"),
+    ):
+        readings_of(tmp_path)
+    assert readings_of(tmp_path) == {}
 
 
 def test_a_document_cannot_be_added_twice(tmp_path):

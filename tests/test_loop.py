@@ -87,6 +87,7 @@ def run(
         vectors=np.zeros((len(documents), 2), dtype=np.float16),
         affordable=len(documents),
         fetch=lambda rows: [documents[row] for row in rows],
+        costs=np.ones(len(documents)),
     )
     policy = RandomPolicy()
     policy.start(pool, Target(()), np.random.default_rng(seed))

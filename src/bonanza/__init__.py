@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING, Any
 from bonanza.version import __version__
 
 if TYPE_CHECKING:
+    from bonanza.api import compare as compare
     from bonanza.api import extract as extract
+    from bonanza.comparison.compare import CompareResult as CompareResult
     from bonanza.records import Document as Document
     from bonanza.run import ExtractResult as ExtractResult
 
-_PUBLIC = {"extract": "bonanza.api", "ExtractResult": "bonanza.run", "Document": "bonanza.records"}
+_PUBLIC = {
+    "extract": "bonanza.api", "ExtractResult": "bonanza.run", "Document": "bonanza.records",
+    "compare": "bonanza.api", "CompareResult": "bonanza.comparison.compare",
+}  # fmt: skip
 
-__all__ = ["Document", "ExtractResult", "__version__", "extract"]
+__all__ = ["CompareResult", "Document", "ExtractResult", "__version__", "compare", "extract"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""`bonanza.extract`: the main job as a Python function, mirroring the command."""
+"""`bonanza.extract` and `bonanza.compare`: the commands as Python functions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bonanza.comparison import compare as comparison
 from bonanza.corpus.readers import MemoryReader
 from bonanza.corpus.targets import target_from
-from bonanza.records import Document
+from bonanza.records import Document, Target
 from bonanza.run import ExtractResult, Watcher, run
-from bonanza.settings import settings_from
+from bonanza.settings import COMPARED, compare_settings_from, settings_from
 
 
 def extract(
@@ -37,15 +38,53 @@ def extract(
     UsageError
         If the call cannot be carried out as written. The message says why and what to do.
     """
-    documents = _documents(corpus)
-    pairs = None if isinstance(target, str | Path) else target_from(target)
-    named = {
-        "corpus": ("memory",) if documents is not None else _names(corpus),
-        "target": "memory" if pairs is not None else str(target),
-    }
+    documents, pairs = _documents(corpus), _pairs(target)
+    named = {"corpus": _names(corpus, documents), "target": _name(target, pairs)}
     checked = settings_from(settings | named | {"budget": budget, "llm": llm}, "extract")
     reader = None if documents is None else MemoryReader(documents[: checked.limit])
     return run(checked, Path(out), Path(cache) if cache else None, watcher, reader=reader, target=pairs)
+
+
+def compare(
+    corpus: str | Path | Sequence[str | Path] | Sequence[Document], target: str | Path | Iterable[tuple[str, str]],
+    test: str | Path | Iterable[tuple[str, str]], *, policies: str | Sequence[str] = COMPARED,
+    budgets: str | Sequence[str] = ("2%", "5%", "10%"), seeds: int = 3, llm: str = "recorded",
+    judges: str | Sequence[str] = ("auto",), out: str | Path, cache: str | Path | None = None,
+    watcher: comparison.Watcher | None = None, **settings: Any,
+) -> comparison.CompareResult:  # fmt: skip
+    """Hold policies side by side at equal spend, on readings that are known: at no further cost.
+
+    Running it again with the same arguments resumes; finished cells are not run twice.
+
+    Parameters
+    ----------
+    corpus, target : as for `extract`
+    test : held-out pairs of the target's task, which no policy sees
+    policies : as for `extract`, and variants such as "nearest:max" or "equal:code"; random, oracle and everything are
+        always there
+    budgets : "5%" of the tokens that reading everything takes (not of the documents), or "200k" tokens
+    seeds : runs of each policy that draws at random
+    llm : "recorded[:COLUMN]", or "journal:DIR" with the folder of a run of `extract`, whose readings are all that is
+        known
+    judges : "auto", "lexical", "minilm", "static", or sentence-transformers models
+    out : folder for the results; a new one, or that of the same comparison
+    cache : folder of indexed corpora
+    settings : any other field of `settings.CompareSettings`, nested ones as mappings
+
+    Raises
+    ------
+    UsageError
+        If the call cannot be carried out as written. The message says why and what to do.
+    """
+    documents, pairs, held_out = _documents(corpus), _pairs(target), _pairs(test)
+    named = {
+        "corpus": _names(corpus, documents), "target": _name(target, pairs), "test": _name(test, held_out),
+        "policies": policies, "budgets": budgets, "seeds": seeds, "llm": llm, "judges": judges,
+    }  # fmt: skip
+    checked = compare_settings_from(settings | named, "compare")
+    reader = None if documents is None else MemoryReader(documents[: checked.limit])
+    place = Path(cache) if cache else None
+    return comparison.compare(checked, Path(out), place, watcher, reader=reader, target=pairs, test=held_out)
 
 
 def _documents(corpus: Any) -> list[Document] | None:
@@ -54,5 +93,15 @@ def _documents(corpus: Any) -> list[Document] | None:
     return list(corpus)
 
 
-def _names(corpus: Any) -> tuple[str, ...]:
+def _names(corpus: Any, documents: Sequence[Document] | None) -> tuple[str, ...]:
+    if documents is not None:
+        return ("memory",)
     return (str(corpus),) if isinstance(corpus, str | Path) else tuple(str(source) for source in corpus)
+
+
+def _pairs(target: str | Path | Iterable[tuple[str, str]]) -> Target | None:
+    return None if isinstance(target, str | Path) else target_from(target)
+
+
+def _name(target: Any, pairs: Target | None) -> str:
+    return str(target) if pairs is None else "memory"

@@ -56,6 +56,7 @@ class Pool:
     lengths : int64 array, shape (documents,), in characters.
     affordable : documents that the budget is likely to pay for; at least 1, at most len(ids).
     fetch : reads the documents of some rows from disk.
+    costs : float64 array, shape (documents,), above 0: what reading each is likely to take, in the budget's unit.
     """
 
     ids: Sequence[str]
@@ -63,6 +64,7 @@ class Pool:
     vectors: NDArray[np.float16]
     affordable: int
     fetch: Callable[[Sequence[int]], list[Document]]
+    costs: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -167,6 +169,19 @@ class Policy(Protocol):
 
     def report(self) -> Mapping[str, Any]:
         """What a person wants to know of its state, as JSON values: automatic choices, best clusters, alignment."""
+        ...
+
+
+class Judge(Protocol):
+    """Says how near question-answer pairs are to a test set that no policy sees. Knows the pairs by number."""
+
+    @property
+    def name(self) -> str:
+        """Names model and parameters: equal names mean equal judgements."""
+        ...
+
+    def similarity(self, pairs: Rows) -> Matrix:
+        """Cosine of some pairs to every test item: float32 array, shape (len(pairs), test items). Ask in blocks."""
         ...
 
 

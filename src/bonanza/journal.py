@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,7 +40,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "journal.sqlite"
-        self._lock = _locked(folder)
+        self._lock = locked(folder)
         try:
             self._database = sqlite3.connect(self.path, isolation_level=None, timeout=30)
             for pragma in ("journal_mode=wal", "synchronous=full"):
@@ -111,12 +114,48 @@ class Journal:
         )
 
 
+def readings_of(folder: Path) -> dict[str, Reading]:
+    """All readings of a finished or stopped run, by document, in the order in which they were paid for.
+
+    Looks at a copy: SQLite itself would write beside a journal whose run was killed.
+    """
+    path = folder / "journal.sqlite"
+    if not path.is_file():
+        raise FolderError(f"{folder}: holds no journal.sqlite. Name the --out folder of a run of `bonanza extract`.")
+    with _unchanging(folder), tempfile.TemporaryDirectory() as scratch:
+        for name in (path.name, f"{path.name}-wal"):
+            if (folder / name).exists():
+                shutil.copyfile(folder / name, Path(scratch) / name)
+        try:
+            with closing(sqlite3.connect(Path(scratch) / path.name)) as copy:
+                texts = copy.execute("select reading from readings order by sequence").fetchall()
+        except sqlite3.DatabaseError as error:
+            raise FolderError(f"{path}: the journal cannot be read ({error}). Choose the folder of a run.") from None
+    readings = (_reading(json.loads(text)) for (text,) in texts)
+    return {reading.document_id: reading for reading in readings}
+
+
+@contextmanager
+def _unchanging(folder: Path) -> Iterator[None]:
+    """Let no run write to the folder meanwhile; creates nothing."""
+    lock = folder / ".lock"
+    if not lock.exists():
+        yield
+        return
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            raise FolderError(f"{folder}: a run is writing to it. Wait for it, or copy the folder.") from None
+        yield
+
+
 def _reading(values: dict[str, Any]) -> Reading:
     pairs = tuple(Pair(**pair) for pair in values.pop("pairs"))
     return Reading(**values | {"pairs": pairs, "usage": Usage(**values["usage"])})
 
 
-def _locked(folder: Path) -> BinaryIO:
+def locked(folder: Path) -> BinaryIO:
     """Make the folder, and hold it until the process ends or closes the file, however it ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

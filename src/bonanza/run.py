@@ -147,7 +147,7 @@ def _prepared(
     }  # fmt: skip
     _refuse_other(out, journal, owner)
     with clock.timed("embed"):
-        pool = build.build_pool(store, embedder, build.affordable(account, store, extractor))
+        pool = build.build_pool(store, embedder, account, extractor)
     policy = build.build_policy(settings, embedder)
     journal.claim(owner)
     parts = Parts(pool, policy, extractor, LocalExecutor(), ExactCleaner(), journal, account)

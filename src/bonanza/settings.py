@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -21,6 +21,8 @@ Share = Annotated[float, Ge(0), Le(1)]
 NotNegative = Annotated[float, Ge(0), Lt(float("inf"))]
 Above = Annotated[float, Gt(0), Lt(float("inf"))]
 Finite = Annotated[float, Gt(float("-inf")), Lt(float("inf"))]
+
+Settings = TypeVar("Settings")
 
 _STRICT = {"extra": "forbid"}  # a misspelt key is an error, not a silent default
 
@@ -100,6 +102,18 @@ class EqualSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptiveSettings:
+    """The default policy [ours]; chosen on other targets than those it is reported on, benchmarks/RESULTS.md."""
+
+    __pydantic_config__ = _STRICT
+
+    sharpness: Above = 3.0  # [ours] a pair is worth its similarity to the reference set to this power
+    prior_documents: Above = 100.0  # [ours] after this many documents, prior and model weigh the same
+    penalty: Above = 10.0  # [ours] on the weights of the linear model; features have a spread of about one half to one
+    batch: Positive = 25  # [ours] documents chosen at a time at first; later an eighth of what was read
+
+
+@dataclass(frozen=True, slots=True)
 class NearestSettings:
     """Documents by their similarity to the reference set, no feedback (the paper's "average similarity" baseline)."""
 
@@ -140,7 +154,7 @@ class RunSettings:
     target: str
     budget: str  # "200k" tokens, "5%" of the documents, "$12.50", "300docs"
     llm: str
-    policy: str = "equal"
+    policy: str = "adaptive"  # [ours]
     embedder: str = "static"
     seed: Count = 0
     limit: Positive | None = None  # read only the first so many documents of the corpus
@@ -149,10 +163,42 @@ class RunSettings:
     round_size: Positive = 100  # [ours] most documents chosen at a time
     patience: Count = 500  # [ours] documents in a row without any pair after which the run gives up; 0: never
     prices: PriceSettings = field(default_factory=PriceSettings)
+    adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     equal: EqualSettings = field(default_factory=EqualSettings)
     nearest: NearestSettings = field(default_factory=NearestSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
+
+
+# Policies of a comparison where none are named
+COMPARED = (
+    "random", "nearest", "nearest:max", "nearest:mean5", "round_robin", "dsir", "tsds", "equal", "adaptive",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CompareSettings:
+    """What decides the outcome of `bonanza compare`. A setting named as in `RunSettings` means the same."""
+
+    __pydantic_config__ = _STRICT
+
+    corpus: tuple[str, ...]
+    target: str
+    test: str  # held-out pairs of the same task: no policy sees them, the judges measure by them
+    policies: tuple[str, ...] = COMPARED
+    budgets: tuple[str, ...] = ("2%", "5%", "10%")  # of the tokens that reading everything costs; or "200k" tokens
+    seeds: Positive = 3  # 0, 1, ... of each policy that draws
+    llm: str = "recorded"  # "recorded[:COLUMN]", or "journal:DIR" of a run
+    judges: tuple[str, ...] = ("auto",)
+    embedder: str = "static"
+    limit: Positive | None = None
+    text_field: str = "text"
+    id_field: str = "id"
+    round_size: Positive = 100
+    adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
+    equal: EqualSettings = field(default_factory=EqualSettings)
+    nearest: NearestSettings = field(default_factory=NearestSettings)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
 
 def settings_from(mapping: Mapping[str, Any], origin: str) -> RunSettings:
@@ -163,39 +209,46 @@ def settings_from(mapping: Mapping[str, Any], origin: str) -> RunSettings:
     SettingsError
         Naming each key that is unknown, missing, or has a wrong value.
     """
+    return _checked(RunSettings, mapping, origin)
+
+
+def compare_settings_from(mapping: Mapping[str, Any], origin: str) -> CompareSettings:
+    """The same for a comparison; lists may be written as one text with commas."""
+    values = dict(mapping)
+    for name in ("policies", "budgets", "judges"):
+        if isinstance(values.get(name), str):
+            values[name] = tuple(part.strip() for part in values[name].split(",") if part.strip())
+    return _checked(CompareSettings, values, origin)
+
+
+def _checked(kind: type[Settings], mapping: Mapping[str, Any], origin: str) -> Settings:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(RunSettings).validate_python(dict(mapping))
+        return TypeAdapter(kind).validate_python(dict(mapping))
     except ValidationError as error:
-        problems = "; ".join(_problem(dict(problem)) for problem in error.errors())
+        problems = "; ".join(_problem(dict(problem), kind) for problem in error.errors())
         raise SettingsError(f"{origin}: {problems}.") from None
 
 
-def _problem(problem: Mapping[str, Any]) -> str:
-    key = ".".join(str(part) for part in problem["loc"] if part in _all_keys() or isinstance(part, int))
+def _problem(problem: Mapping[str, Any], kind: type) -> str:
+    keys = _all_keys(kind)
+    key = ".".join(str(part) for part in problem["loc"] if part in keys or isinstance(part, int))
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         unknown = str(problem["loc"][-1])
-        return f"there is no setting {unknown!r}. Settings: {', '.join(sorted(_all_keys()))}"
+        return f"there is no setting {unknown!r}. Settings: {', '.join(sorted(keys))}"
     if problem["type"] == "missing":
         return f"setting {problem['loc'][-1]!r} is missing"
     return f"setting {key!r} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
-def _all_keys() -> set[str]:
-    kinds = (
-        RunSettings,
-        EqualSettings,
-        TransportSettings,
-        NearestSettings,
-        AlignmentSettings,
-        LocalSettings,
-        PriceSettings,
-    )
-    return {item.name for kind in kinds for item in fields(kind)}
+def _all_keys(kind: type) -> set[str]:
+    """Names of the settings of a class, and of those nested in it."""
+    nested: list[Any] = [item.default_factory for item in fields(kind) if isinstance(item.default_factory, type)]
+    return {item.name for item in fields(kind)}.union(*(_all_keys(inner) for inner in nested))
 
 
-def as_mapping(settings: RunSettings) -> dict[str, Any]:
+def as_mapping(settings: RunSettings | CompareSettings) -> dict[str, Any]:
     """Settings as plain values that YAML and JSON can hold; tuples become lists."""
     return {key: _plain(value) for key, value in asdict(settings).items()}
 

@@ -44,6 +44,7 @@ def pool_of(texts: list[str], embedder: StaticEmbedder) -> Pool:
     return Pool(
         [document.id for document in documents], np.array([len(text) for text in texts]),
         embedder.embed(texts).astype(np.float16), 1, lambda rows: [documents[row] for row in rows],
+        np.ones(len(texts)),
     )  # fmt: skip
 
 

@@ -16,7 +16,9 @@ def pool_of(texts: list[str]) -> Pool:
         return [Document(str(row), texts[row]) for row in rows]
 
     vectors = np.zeros((len(texts), 2), np.float16)
-    return Pool([str(row) for row in range(len(texts))], np.ones(len(texts), np.int64), vectors, 1, fetch)
+    return Pool(
+        [str(row) for row in range(len(texts))], np.ones(len(texts), np.int64), vectors, 1, fetch, np.ones(len(texts))
+    )
 
 
 def chosen(texts: list[str], seed: int = 0, count: int = 7) -> list[int]:

@@ -76,6 +76,7 @@ def world(topics: Sequence[int], affordable: int, answer_kind: str = "page") -> 
         vectors=embedder.embed(texts).astype(np.float16),
         affordable=affordable,
         fetch=lambda rows: [documents[row] for row in rows],
+        costs=np.ones(len(ids)),
     )
     return World(pool, Target(tuple(target_pairs)), embedder, np.array(topics), readings)
 

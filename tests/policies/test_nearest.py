@@ -36,7 +36,7 @@ def world(texts: list[str]) -> World:
     embedder = fit_static([*TEXTS, *(pair_text(pair.question, pair.answer) for pair in TARGET.pairs)])
     vectors = embedder.embed(texts).astype(np.float16)
     ids = [str(row) for row in range(len(texts))]
-    return World(Pool(ids, np.ones(len(texts), np.int64), vectors, 1, list), embedder)
+    return World(Pool(ids, np.ones(len(texts), np.int64), vectors, 1, list, np.ones(len(texts))), embedder)
 
 
 def ranking(where: World, view: str = "mean", count: int = 2, target: Target = TARGET) -> list[int]:

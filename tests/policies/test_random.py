@@ -17,6 +17,7 @@ def started(documents: int, seed: int = 0) -> RandomPolicy:
         np.zeros((documents, 2), np.float16),
         1,
         list,
+        np.ones(documents),
     )
     policy = RandomPolicy()
     policy.start(pool, TARGET, np.random.default_rng(seed))

@@ -32,7 +32,9 @@ def world(documents: int, references: int, seed: int) -> tuple[Pool, Target, Giv
     target = Target(tuple(Question(f"question {i}", "answer") for i in range(references)))
     wanted = unit_rows(rng.normal(size=(references, 4)))
     known = {pair_text(pair.question, pair.answer): row for pair, row in zip(target.pairs, wanted, strict=True)}
-    pool = Pool([str(row) for row in range(documents)], np.ones(documents, np.int64), vectors, 1, list)
+    pool = Pool(
+        [str(row) for row in range(documents)], np.ones(documents, np.int64), vectors, 1, list, np.ones(documents)
+    )
     return pool, target, Given(known), wanted
 
 
@@ -76,7 +78,7 @@ def test_a_list_that_is_used_up_grows(monkeypatch):
 
 def test_identical_documents_are_taken_in_their_order():
     pool, target, embedder, _ = world(5, 2, 0)
-    same = Pool(pool.ids, pool.lengths, np.repeat(pool.vectors[:1], 5, axis=0), 1, list)
+    same = Pool(pool.ids, pool.lengths, np.repeat(pool.vectors[:1], 5, axis=0), 1, list, np.ones(5))
     policy = RoundRobinPolicy(embedder)
     policy.start(same, target, np.random.default_rng(0))
     assert chosen(policy, 2) == [0, 1, 2, 3, 4]

@@ -39,6 +39,46 @@ def similarity_to_references(
     return result
 
 
+def mean_vector(vectors: NDArray[np.floating]) -> Matrix:
+    """What all texts have in common: float32 array, shape (dim,). Read in chunks.
+
+    Sums of word vectors share a long common part that says nothing about a text; similarities are clearer without it
+    (Mu and Viswanath, All-but-the-Top, arXiv 1702.01417, section 2: there the first principal components go too).
+    """
+    total = np.zeros(vectors.shape[1])
+    for start in range(0, len(vectors), BATCH):
+        total += np.asarray(vectors[start : start + BATCH], dtype=np.float32).sum(axis=0, dtype=np.float64)
+    return np.asarray(total / max(len(vectors), 1), dtype=np.float32)
+
+
+def without_centre(vectors: NDArray[np.floating], centre: Matrix) -> Matrix:
+    """Rows without their common part, scaled to length 1 again: float32 array, the shape of `vectors`."""
+    moved = np.asarray(vectors, dtype=np.float32) - centre
+    return np.asarray(moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+
+
+def similarity_views(vectors: NDArray[np.floating], references: Matrix, centre: Matrix) -> Matrix:
+    """Cosines to a reference set, seen in three ways, after the common part of all texts is taken away.
+
+    Parameters
+    ----------
+    vectors : float array, shape (texts, dim); may be memory-mapped, read in chunks
+    references : float32 array, shape (references, dim), unit rows, already without `centre`
+    centre : float32 array, shape (dim,), of `mean_vector`
+
+    Returns
+    -------
+    float32 array, shape (texts, 3): mean over the references, mean of the five nearest, maximum; -1 to 1
+    """
+    result = np.empty((len(vectors), 3), dtype=np.float32)
+    rows = max(BATCH // max(len(references) // 256, 1), 1)
+    for start in range(0, len(vectors), rows):
+        similarity = without_centre(vectors[start : start + rows], centre) @ references.T
+        top = np.partition(similarity, -min(5, len(references)), axis=1)[:, -min(5, len(references)) :]
+        result[start : start + rows] = np.stack([similarity.mean(axis=1), top.mean(axis=1), top.max(axis=1)], axis=1)
+    return result
+
+
 def _nearest_mean(similarity: Matrix, nearest: int) -> Matrix:
     """Mean of the highest values of each row."""
     nearest = min(nearest, similarity.shape[1])

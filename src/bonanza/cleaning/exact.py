@@ -22,15 +22,21 @@ class ExactCleaner:
         return replace(reading, pairs=tuple(self._marked(pair) for pair in reading.pairs))
 
     def _marked(self, pair: Pair) -> Pair:
-        question, answer = _folded(pair.question), _folded(pair.answer)
+        question, answer = pair.question.strip(), pair.answer.strip()
         if not question or not answer:
             return replace(pair, status="malformed", reason="empty question" if answer else "empty answer")
-        content = content_id(question, answer)
+        content = content_key(pair)
         if (first := self._seen.get(content)) is not None:
             return replace(pair, status="duplicate", reason=f"same as {first}")
         self._seen[content] = pair.id
         return pair
 
 
-def _folded(text: str) -> str:
+def content_key(pair: Pair) -> str:
+    """Name what a pair says: equal for two pairs that count as the same."""
+    return content_id(folded(pair.question), folded(pair.answer))
+
+
+def folded(text: str) -> str:
+    """A text without regard to case and white space."""
     return " ".join(text.split()).casefold()

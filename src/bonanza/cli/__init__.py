@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads sleep: ten t
 import typer
 
 from bonanza import __version__
+from bonanza.cli.compare import compare
 from bonanza.cli.demo import demo
 from bonanza.cli.extract import extract
 from bonanza.cli.printable import printable
@@ -20,6 +21,7 @@ LONGEST_MESSAGE = 2_000  # characters
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command()(extract)
+app.command()(compare)
 app.command()(demo)
 
 

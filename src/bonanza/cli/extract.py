@@ -28,7 +28,8 @@ def extract(
     llm: Annotated[str | None, typer.Option(help="local | rules | recorded[:COLUMN]")] = None,
     out: Annotated[Path | None, typer.Option(help=OUT_HELP)] = None,
     policy: Annotated[
-        str | None, typer.Option(help="equal | nearest | round_robin | dsir | random  [default: equal]")
+        str | None,
+        typer.Option(help="adaptive | equal | nearest | round_robin | dsir | tsds | random  [default: adaptive]"),
     ] = None,
     embedder: Annotated[str | None, typer.Option(help="static | minilm | a sentence-transformers model")] = None,
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
@@ -45,6 +46,7 @@ def extract(
     """Choose documents, have them read, keep their pairs; never a token over the budget."""
     from bonanza.cli.progress import Terminal, summary_lines
     from bonanza.cli.signals import stop_requests
+    from bonanza.cli.values import merged
     from bonanza.errors import UsageError
     from bonanza.run import run
     from bonanza.settings import settings_from
@@ -54,7 +56,7 @@ def extract(
         "embedder": embedder, "seed": seed, "limit": limit, "text_field": text_field, "id_field": id_field,
         "prices.input": input_price, "prices.output": output_price,
     }  # fmt: skip
-    values = _merged(config, {key: value for key, value in given.items() if value is not None}, set_ or [])
+    values = merged(config, {key: value for key, value in given.items() if value is not None}, set_ or [])
     if out is None:
         raise UsageError("--out is missing: name a folder for the results.")
     settings = settings_from(values, str(config) if config else "command line")
@@ -65,59 +67,3 @@ def extract(
     if result.ended_early:
         typer.echo(f"bonanza: {out}: ended early: {ENDED_EARLY[result.summary['stop_reason']]}", err=True)
         raise typer.Exit(3)
-
-
-def _merged(config: Path | None, given: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
-    """Settings of the file, overridden by those of the command line."""
-    values = _read_config(config) if config else {}
-    for key, value in [*given.items(), *(_assignment(text) for text in assignments)]:
-        place = values
-        *outer, last = key.split(".")
-        for name in outer:
-            place = _inside(place, name, key)
-        place[last] = value
-    return values
-
-
-def _inside(place: dict[str, Any], name: str, key: str) -> dict[str, Any]:
-    """The nested settings of that name; new ones where there are none."""
-    from bonanza.errors import SettingsError
-
-    inner = place.get(name)
-    if inner is None:
-        inner = place[name] = {}
-    if not isinstance(inner, dict):
-        raise SettingsError(f"setting {name!r} is {inner!r}: it must hold settings, one of them {key!r}.")
-    return inner
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    import yaml
-
-    from bonanza.errors import SettingsError
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}). Check the path after --config.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not YAML ({' '.join(str(error).split())}). Mend the file.") from None
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise SettingsError(f"{path}: must hold settings, one 'name: value' per line.")
-    if isinstance(values.get("corpus"), str):
-        values["corpus"] = (values["corpus"],)
-    return values
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    import yaml
-
-    from bonanza.errors import SettingsError
-
-    key, equals, value = text.partition("=")
-    try:
-        if equals and key.strip():
-            return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
-        pass
-    raise SettingsError(f"--set {text!r}: write NAME=VALUE, e.g. --set equal.clusters=100.")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -36,7 +36,7 @@ class Terminal:
         self._in_round = 0
         self._panel_shown = Group()
 
-    def __enter__(self) -> Terminal:
+    def __enter__(self) -> Self:
         if self._console.is_terminal and not self._console.quiet:
             self._live = Live(console=self._console, refresh_per_second=4, transient=True)
             self._live.start()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ def load_sentence_transformer(path: str) -> SentenceTransformerEmbedder:
     where = _packaged_minilm() if path == "minilm" else path
     dtype = torch.bfloat16 if _has_fast_bfloat16() else torch.float32
     try:
-        model = SentenceTransformer(where, model_kwargs={"dtype": dtype}, trust_remote_code=False)
+        with _without_progress_bars():
+            model = SentenceTransformer(where, model_kwargs={"dtype": dtype}, trust_remote_code=False)
     except (OSError, ValueError) as error:
         first_line = str(error).splitlines()[0]
         raise SettingsError(
@@ -62,6 +64,21 @@ def load_sentence_transformer(path: str) -> SentenceTransformerEmbedder:
             "name of a sentence-transformers model."
         ) from None
     return SentenceTransformerEmbedder(model, _name(model, path))
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Loading prints none, whatever a command may print; the setting is put back."""
+    import transformers
+
+    logging: Any = transformers.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _packaged_minilm() -> str:

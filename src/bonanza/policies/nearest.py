@@ -22,6 +22,8 @@ from bonanza.settings import NearestSettings
 class NearestPolicy(Ranking):
     """Most similar first; equal documents in their own order."""
 
+    deterministic = True  # the generator is not used
+
     def __init__(self, settings: NearestSettings, embedder: Embedder) -> None:
         self._view: View = settings.view
         self._embedder = embedder

@@ -21,6 +21,7 @@ class RoundRobinPolicy:
     """Takes turns; learns nothing."""
 
     clusters = None
+    deterministic = True  # the generator is not used
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder

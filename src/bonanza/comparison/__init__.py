@@ -1,0 +1,1 @@
+"""Policies side by side at equal spend, replayed from readings that are known: `bonanza compare`."""

@@ -1,0 +1,74 @@
+"""The folder of a comparison: `compare.json`, whole after every cell, and only ever that of one comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from bonanza.errors import FolderError
+from bonanza.exports.folder import write_text
+from bonanza.journal import locked
+from bonanza.settings import differences
+
+NAME = "compare.json"
+
+
+class CompareFolder:
+    """Reads and writes compare.json. Use as a context manager: the folder is locked while it is open."""
+
+    def __init__(self, path: Path) -> None:
+        _refuse_foreign(path)
+        self.path = path
+        self._lock = locked(path)
+        try:
+            self.content: Mapping[str, Any] = _read(path / NAME)
+        except FolderError:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> CompareFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.close()
+
+    def refuse_other(self, owner: Mapping[str, Any]) -> None:
+        """A folder belongs to one comparison: equal settings and inputs."""
+        there = self.content
+        lines = differences(owner, {key: there[key] for key in owner if key in there}) if there else []
+        if lines:
+            raise FolderError(
+                f"{self.path}: belongs to a comparison with other settings. Here {'; '.join(lines)}. "
+                "Use those settings to resume it, or choose another folder with --out."
+            )
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Replace compare.json."""
+        write_text(self.path / NAME, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        self.content = content
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What an earlier run left; empty where there is nothing."""
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        content = error
+    if isinstance(content, dict) and {"settings", "inputs", "rows"} <= content.keys():
+        return content
+    raise FolderError(f"{path}: is not a comparison of bonanza, or is damaged. Choose another folder with --out.")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Never write into a folder that holds something else."""
+    if path.exists() and not path.is_dir():
+        raise FolderError(f"{path}: is a file. Choose a folder with --out.")
+    if path.is_dir() and not (path / NAME).exists() and any(inside.name != ".lock" for inside in path.iterdir()):
+        raise FolderError(f"{path}: is not empty and holds no {NAME}. Choose a new folder with --out.")
