@@ -131,7 +131,10 @@ def test_warnings_are_printed(bonanza, basics):
         ({"--test": None}, ["setting 'test' is missing"]),
         ({"--out": None}, ["--out is missing: name a folder for the results."]),
         ({"--test": "no/such.jsonl"}, ["no/such.jsonl: there is no such file. Check the path"]),
-        ({"--policies": "nearest:best"}, ["policy 'nearest:best' is not known. There are: adaptive, equal, ", "nearest:max"]),
+        (
+            {"--policies": "nearest:best"},
+            ["policy 'nearest:best' is not known. There are: adaptive, equal, ", "nearest:max"],
+        ),
         ({"--budgets": "300docs"}, ["budget '300docs' cannot be compared at", "of the tokens that reading everything"]),
         ({"--llm": "local"}, ["llm 'local' cannot be replayed. There are: recorded[:COLUMN], journal:DIR"]),
         ({"--llm": "journal:no/such"}, ["no/such: holds no journal.sqlite. Name the --out folder"]),

@@ -36,6 +36,7 @@ class AdaptivePolicy:
     """Reads the most promising documents, and learns from each batch what promises."""
 
     clusters = None
+    deterministic = True  # the generator is not used
 
     def __init__(self, settings: AdaptiveSettings, embedder: Embedder) -> None:
         self._settings = settings
