@@ -6,7 +6,8 @@ without replacement in proportion to it (Gumbel top-k).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 
 from bonanza.interfaces import Pool
 from bonanza.policies.ranking import Ranking
-from bonanza.records import Target, pair_text
+from bonanza.records import Document, Target, pair_text
+
+Fetch = Callable[[Sequence[int]], list[Document]]
 
 BUCKETS = 10_000  # [paper] hashed unigrams and bigrams
 SMOOTHING = 1.0  # [ours] added to each bucket: a target of a few hundred pairs leaves most of them empty
@@ -25,11 +28,8 @@ class DsirPolicy(Ranking):
     """Draws documents by importance weight."""
 
     def rank(self, pool: Pool, target: Target, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Count n-grams of target and corpus, and weigh every document, in two passes over the texts."""
-        wanted = _counts([pair_text(pair.question, pair.answer) for pair in target.pairs]).sum(axis=0)
-        raw = sum((_counts(texts).sum(axis=0) for texts in _batches(pool)), np.zeros((1, BUCKETS)))
-        gain = np.log(_shares(wanted)) - np.log(_shares(raw))
-        weights = np.concatenate([_counts(texts) @ gain for texts in _batches(pool)])
+        """Draw by weight."""
+        weights = _log_weights(pool.fetch, len(pool), target)
         return np.argsort(-(weights + rng.gumbel(size=len(pool))), kind="stable")
 
     def report(self) -> Mapping[str, Any]:
@@ -37,9 +37,21 @@ class DsirPolicy(Ranking):
         return {"buckets": BUCKETS}
 
 
-def _batches(pool: Pool) -> Iterator[list[str]]:
-    for start in range(0, len(pool), BATCH):
-        yield [document.text for document in pool.fetch(range(start, min(start + BATCH, len(pool))))]
+@lru_cache(maxsize=1)
+def _log_weights(fetch: Fetch, documents: int, target: Target) -> NDArray[np.float64]:
+    """How much likelier each document is under the target than under the corpus: float64 array, shape (documents,).
+
+    Two passes over all texts; kept for the next draw from the same documents, as comparisons make many.
+    """
+    wanted = _counts([pair_text(pair.question, pair.answer) for pair in target.pairs]).sum(axis=0)
+    raw = sum((_counts(texts).sum(axis=0) for texts in _batches(fetch, documents)), np.zeros((1, BUCKETS)))
+    gain = np.log(_shares(wanted)) - np.log(_shares(raw))
+    return np.concatenate([_counts(texts) @ gain for texts in _batches(fetch, documents)])
+
+
+def _batches(fetch: Fetch, documents: int) -> Iterator[list[str]]:
+    for start in range(0, documents, BATCH):
+        yield [document.text for document in fetch(range(start, min(start + BATCH, documents)))]
 
 
 def _counts(texts: Sequence[str]) -> Any:
