@@ -27,9 +27,9 @@ def test_the_demo_prints_what_the_readme_shows(demo):
     fixed = [
         line
         for line in shown
-        if line.startswith(("bonanza demo", "The same", "random", "equal", "on stat", "transport"))
+        if line.startswith(("bonanza demo", "The same", "random", "equal", "adaptive", "on stat", "transport"))
     ]
-    assert len(fixed) == 6
+    assert len(fixed) == 7
     assert all(words_of(line) in printed for line in fixed)
 
 
@@ -39,14 +39,15 @@ def words_of(line):
 
 
 @pytest.mark.model
-def test_equal_finds_several_times_the_target_pages_that_random_finds(demo):
+def test_equal_and_adaptive_find_several_times_the_target_pages_that_random_finds(demo):
     share = {line.split()[0]: int(re.search(r"(\d+)%", line)[1]) for line in demo[1].splitlines() if "%" in line}
     assert share["equal"] >= 3 * share["random"]
+    assert share["adaptive"] >= 3 * share["random"]
 
 
 @pytest.mark.model
 def test_both_spend_within_the_same_budget(demo):
-    for policy in ("equal", "random"):
+    for policy in ("adaptive", "equal", "random"):
         summary = json.loads((demo[0] / "bonanza-demo" / policy / "summary.json").read_text())
         assert summary["tokens"]["total"] <= summary["budget"]["limit"] == 800_000
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from bonanza.settings import RunSettings
 
 BUDGET = "800k"  # tokens: about a twelfth of what reading every page would take
-POLICIES = ("random", "equal")
+POLICIES = ("random", "equal", "adaptive")
+BEST = "adaptive"  # whose pairs are shown
 PAGES_FOR_THE_MODEL = 3
 LONGEST_PAGE = 3_000  # characters that the small model reads at once
 
@@ -62,13 +63,13 @@ def demo(
             if stopping():
                 raise typer.Exit(3)
         store = build.build_store(reader, cache or build.default_cache())
-        embedder = build.build_embedder(_settings("equal"), store)
+        embedder = build.build_embedder(_settings(BEST), store)
         _show_comparison({policy: _outcome(results[policy], held_out, embedder) for policy in POLICIES}, len(store))
         _show_pairs(
-            "Two of the pairs that EQUAL found by rules, of those nearest to the target:", _best_pairs(results["equal"])
+            f"Two of the pairs that {BEST} found by rules, of those nearest to the target:", _best_pairs(results[BEST])
         )
         if model:
-            _let_the_model_read(_best_pages(results["equal"], store), terminal)
+            _let_the_model_read(_best_pages(results[BEST], store), terminal)
     _show_next(out)
 
 
@@ -113,11 +114,11 @@ def _is_on_topic(document_id: str) -> bool:
 
 def _show_comparison(outcomes: dict[str, Outcome], pages: int) -> None:
     typer.echo(f"\nThe same budget, {BUDGET} tokens, on {pages:,} pages:\n")
-    typer.echo(f"{'':8}{'pages read':>12}{'on statistics':>16}{'pairs kept':>12}{'tokens':>10}{'transport cost':>16}")
+    typer.echo(f"{'':10}{'pages read':>12}{'on statistics':>16}{'pairs kept':>12}{'tokens':>10}{'transport cost':>16}")
     for policy, one in outcomes.items():
         share = f"{one.on_topic / one.pages:.0%} ({one.on_topic})"
         cost = "-" if one.cost is None else f"{one.cost:.3f}"
-        typer.echo(f"{policy:8}{one.pages:>12,}{share:>16}{one.pairs:>12,}{one.tokens:>10,}{cost:>16}")
+        typer.echo(f"{policy:10}{one.pages:>12,}{share:>16}{one.pairs:>12,}{one.tokens:>10,}{cost:>16}")
     typer.echo("\non statistics: share of the pages read that belong to scipy.stats (a label that no policy sees).")
     typer.echo("transport cost: from the kept pairs to 20 held-out questions of the target; lower is closer.")
 
@@ -164,7 +165,5 @@ def _show_pairs(title: str, pairs: Sequence[dict[str, Any]]) -> None:
 
 
 def _show_next(out: Path) -> None:
-    typer.echo(
-        f"\nAll pairs: {out / 'equal' / 'train.jsonl'}. On your own pages, with 20 or more examples of your task:"
-    )
+    typer.echo(f"\nAll pairs: {out / BEST / 'train.jsonl'}. On your own pages, with 20 or more examples of your task:")
     typer.echo("  bonanza extract pages/ --target examples.jsonl --budget 10% --llm rules --out run")
