@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import bonanza
+from bonanza.comparison.rows import tokens_to_reach
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 RIVALS = ("nearest", "nearest:max", "nearest:mean5", "round_robin", "dsir", "tsds", "equal")
@@ -47,6 +48,7 @@ def main() -> None:
         _table(means, target, options.judges.split(","), budgets, policies)
     if "adaptive" in policies:
         _summary(means, list(contents), options.judges.split(","), [one for one in COUNTED if one in budgets])
+        _savings(means, contents, options.judges.split(","), budgets)
 
 
 def _options() -> argparse.Namespace:
@@ -138,6 +140,26 @@ def _summary(means: Means, targets: Sequence[str], judges: Sequence[str], budget
         ]  # fmt: skip
         worst = min(against) if better > 0 else max(against)
         print(f"{measure} against nearest: mean {np.mean(against):.3f}, worst {worst:.3f}")
+
+
+def _savings(means: Means, contents: Mapping[str, Any], judges: Sequence[str], budgets: Sequence[str]) -> None:
+    """How many times fewer tokens adaptive takes than reading everything, to half of all useful pairs, and to the
+    transport cost of a sample of everything.
+    """
+    print(
+        "\n| target, judge | tokens to half of the useful pairs | tokens to the transport cost of everything |\n|---|---|---|"
+    )
+    for target, content in contents.items():
+        everything = content["tokens_to_read_everything"]
+        for judge in judges:
+            rows = [means[target, judge, budget, "adaptive"] for budget in budgets]
+            whole = means[target, judge, "100%", "everything"]
+            half = tokens_to_reach(whole["useful"] / 2, [(row["spent_tokens"], row["useful"]) for row in rows])
+            near = [row["spent_tokens"] for row in rows if row["transport_cost"] <= whole["transport_cost"]]
+            cells = [
+                f"{everything / tokens:.0f} times fewer" if tokens else "-" for tokens in (half, min(near, default=0))
+            ]
+            print(f"| {target}, {judge} | {cells[0]} | at least {cells[1]} |")
 
 
 def _oracle_shares(

@@ -28,7 +28,7 @@ Vector = NDArray[np.float64]
 
 NEAREST = 1  # column of similarity_views: mean of the five nearest references
 NO_SIMILARITY = 1e-3  # documents and pairs that point away from the reference set count as barely similar
-BATCH = 16_384  # documents scored at a time
+BATCH = 1_024  # documents scored at a time: few enough to stay in the cache of the processor
 GROWTH = 8  # a batch grows to one eighth of what was read
 
 
