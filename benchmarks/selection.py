@@ -146,9 +146,7 @@ def _savings(means: Means, contents: Mapping[str, Any], judges: Sequence[str], b
     """How many times fewer tokens adaptive takes than reading everything, to half of all useful pairs, and to the
     transport cost of a sample of everything.
     """
-    print(
-        "\n| target, judge | tokens to half of the useful pairs | tokens to the transport cost of everything |\n|---|---|---|"
-    )
+    print("\n| target, judge | to half of the useful pairs | to the transport cost of everything |\n|---|---|---|")
     for target, content in contents.items():
         everything = content["tokens_to_read_everything"]
         for judge in judges:

@@ -105,3 +105,25 @@ def test_utility_is_one_half_at_the_threshold_and_073_one_sharpness_above() -> N
 
 def test_utility_of_extreme_values_does_not_overflow() -> None:
     assert pair_utility(np.array([-1e9, 1e9]), 0.0) == pytest.approx([0.0, 1.0], abs=1e-12)
+
+
+@pytest.mark.parametrize("references", [1, 4, 5, 300])
+@pytest.mark.parametrize("batch", [16_384, 7])
+def test_views_without_the_common_part_match_plain_loops(
+    monkeypatch: pytest.MonkeyPatch, references: int, batch: int
+) -> None:
+    monkeypatch.setattr(similarity, "BATCH", batch)
+    vectors = unit_rows(cloud(40, 6, 1) + 2.0)  # all of them share a long common part
+    centre = similarity.mean_vector(vectors.astype(np.float16))
+    assert centre == pytest.approx(vectors.mean(axis=0), abs=1e-3)
+    moved = unit_rows(vectors - centre)
+    assert similarity.without_centre(vectors, centre) == pytest.approx(moved, abs=1e-5)
+    theirs = similarity.without_centre(unit_rows(cloud(references, 6, 2) + 2.0), centre)
+    found = similarity.similarity_views(vectors, theirs, centre)
+    expected = np.array([by_hand(moved, theirs, view) for view in ("mean", "mean5", "max")]).T
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_text_that_is_nothing_but_the_common_part_is_similar_to_nothing() -> None:
+    centre = np.array([0.6, 0.8], dtype=np.float32)
+    assert not similarity.without_centre(centre[None, :], centre).any()

@@ -42,7 +42,8 @@ def embedding_judge(
     folder = cache / "judges" / embedder.name
     folder.mkdir(parents=True, exist_ok=True)
     vectors = np.concatenate(list(_embedded(embedder, pairs, folder, tell)))
-    return EmbeddingJudge(embedder.name, vectors, embedder.embed(test))
+    items = np.concatenate(list(_embedded(embedder, test, folder, lambda _: None)))
+    return EmbeddingJudge(embedder.name, vectors, items.astype(np.float32))
 
 
 def _embedded(embedder: Embedder, texts: Sequence[str], folder: Path, tell: Tell) -> Iterator[NDArray[np.float16]]:
