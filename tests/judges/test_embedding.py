@@ -46,23 +46,23 @@ def judged(embedder: Counting, pairs: list[str], cache: Path) -> EmbeddingJudge:
 def test_similarity_is_the_cosine_of_the_embeddings(embedder, tmp_path):
     judge = judged(embedder, PAIRS, tmp_path)
     expected = embedder.embed(PAIRS).astype(np.float16).astype(np.float32) @ embedder.embed(TEST).T
-    np.testing.assert_allclose(judge.similarity(np.array([5, 0])), expected[[5, 0]], atol=1e-6)
+    np.testing.assert_allclose(judge.similarity(np.array([5, 0])), expected[[5, 0]], atol=1e-3)
     assert judge.similarity(np.arange(7))[3, 0] == pytest.approx(1.0, abs=1e-3)
     assert judge.name == embedder.name
 
 
-def test_a_second_comparison_embeds_no_pair_again(embedder, tmp_path):
+def test_a_second_comparison_embeds_nothing_again(embedder, tmp_path):
     first = judged(embedder, PAIRS, tmp_path)
     assert embedder.counts == [7, 2]
     second = judged(embedder, PAIRS, tmp_path)
-    assert embedder.counts == [7, 2, 2]  # only the test items
+    assert embedder.counts == [7, 2]
     np.testing.assert_array_equal(first.vectors, second.vectors)
 
 
 def test_other_pairs_are_embedded_anew(embedder, tmp_path):
     judged(embedder, PAIRS, tmp_path)
     other = judged(embedder, [*PAIRS[:-1], "What drives the clock?\nA weight."], tmp_path)
-    assert embedder.counts == [7, 2, 7, 2]
+    assert embedder.counts == [7, 2, 7]
     assert not np.array_equal(other.vectors, judged(embedder, PAIRS, tmp_path).vectors)
 
 
