@@ -115,7 +115,8 @@ def test_pairs_that_are_not_kept_are_worth_nothing():
     world.statuses = dict.fromkeys(range(60), "duplicate")
     policy = world.policy()
     world.read(policy, 100)
-    assert policy.report()["phase"] == "similarity only: no useful pair yet"
+    assert policy.report()["learned_share"] == 0
+    assert policy.report()["note"] == "No useful pair was found: documents are chosen by similarity and cost alone."
 
 
 def test_without_any_pair_it_stays_with_similarity_and_says_so():
@@ -124,7 +125,8 @@ def test_without_any_pair_it_stays_with_similarity_and_says_so():
     policy = world.policy()
     order = world.read(policy, 180)
     assert set(order[:175]) <= set(range(180))
-    assert policy.report()["phase"] == "similarity only: no useful pair yet"
+    assert policy.report()["learned_share"] == 0
+    assert policy.report()["note"] == "No useful pair was found: documents are chosen by similarity and cost alone."
 
 
 @pytest.mark.parametrize("count", [1, 7, 100])
@@ -158,10 +160,13 @@ def test_documents_that_were_not_read_for_the_budget_teach_nothing():
     assert not set(rows) & set(policy.choose(25))
 
 
-def test_identical_documents_are_read_one_by_one():
+def test_identical_documents_are_read_one_by_one_and_it_is_told():
     world = planted(0, 0, 30)
+    world.pairs = [1] * 30
     world.vectors[:30] = world.vectors[0]
-    assert sorted(world.read(world.policy(), 30, 10)) == list(range(30))
+    policy = world.policy()
+    assert sorted(world.read(policy, 30, 10)) == list(range(30))
+    assert policy.report()["note"].startswith("No document is nearer to the reference set than any other:")
 
 
 def test_a_target_that_points_away_from_every_document_is_told():

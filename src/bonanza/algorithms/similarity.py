@@ -12,6 +12,7 @@ Matrix = NDArray[np.float32]
 View = Literal["mean", "max", "mean5"]
 
 BATCH = 16_384  # rows compared at a time
+ROUNDING = 1e-2  # [ours] length below which a difference of two unit vectors in float16 says nothing
 SHARPNESS = 0.03  # [ours] cosine over which the utility of a pair goes from 0.5 to 0.73
 
 
@@ -52,9 +53,12 @@ def mean_vector(vectors: NDArray[np.floating]) -> Matrix:
 
 
 def without_centre(vectors: NDArray[np.floating], centre: Matrix) -> Matrix:
-    """Rows without their common part, scaled to length 1 again: float32 array, the shape of `vectors`."""
+    """Rows without their common part, scaled to length 1 again: float32 array, the shape of `vectors`.
+
+    A row that is nothing but the common part stays near 0: what float16 rounded off it is not a direction.
+    """
     moved = np.asarray(vectors, dtype=np.float32) - centre
-    return np.asarray(moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+    return np.asarray(moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), ROUNDING), dtype=np.float32)
 
 
 def similarity_views(vectors: NDArray[np.floating], references: Matrix, centre: Matrix) -> Matrix:

@@ -157,6 +157,8 @@ def summary_lines(summary: Mapping[str, Any], out: Path) -> list[str]:
     if cost["end"] is not None:
         fall = f"{cost['start']:.4f} at the start, {cost['end']:.4f} of all; lower is closer"
         lines.append(f"transport cost to the target  {fall}")
+    if note := summary["policy_report"].get("note"):
+        lines.append(f"{summary['policy']:9} {note}")
     if summary["left_out"]:
         lines.append(f"left out  {_counts(summary['left_out'])[1:-1]}; listed in {out / 'skipped.jsonl'}")
     return [*lines, f"written   {out / 'train.jsonl'}"]

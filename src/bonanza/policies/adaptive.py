@@ -11,7 +11,7 @@ Why it is this and not something else, with figures: docs/papers.md, "adaptive".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,10 +75,17 @@ class AdaptivePolicy:
     def report(self) -> Mapping[str, Any]:
         """How much of the scores is learned by now, and how well they foretell."""
         return {
-            "phase": "learning" if any(self._worth) else "similarity only: no useful pair yet",
-            "learned_share": round(self._learned_share(), 3),
+            "learned_share": round(self._learned_share(), 3) if any(self._worth) else 0.0,
             "nearest_document": round(float(self._nearness.max()), 3),
+            "note": " ".join(self._notes()),
         }
+
+    def _notes(self) -> Iterator[str]:
+        """What a person should know that chose this policy."""
+        if self._nearness.max() <= NO_SIMILARITY:
+            yield "No document is nearer to the reference set than any other: only cost and what was read decide."
+        if not any(self._worth):
+            yield "No useful pair was found: documents are chosen by similarity and cost alone."
 
     def _utility(self, readings: Sequence[Reading]) -> Vector:
         """Sum over the kept pairs of a reading of a power of their similarity: float64 array, shape (readings,)."""
