@@ -48,7 +48,7 @@ class AdaptivePolicy:
         self._centre = mean_vector(pool.vectors)
         self._references = self._embedded([pair_text(pair.question, pair.answer) for pair in target.pairs])
         views = similarity_views(pool.vectors, self._references, self._centre)
-        self._nearness = np.maximum(views[:, NEAREST], NO_SIMILARITY).astype(np.float64)
+        self._nearness = np.maximum(views[:, NEAREST].astype(np.float64), NO_SIMILARITY)
         self._prior = self._nearness**self._settings.sharpness / pool.costs
         self._features = _standardised(np.column_stack([views, np.log(pool.costs)]))
         self._unread = np.ones(len(pool), dtype=bool)
