@@ -2,8 +2,8 @@
 
     python benchmarks/static_embedder.py
 
-Rarity: useful pairs that a plain ranking by similarity finds for 2, 5 and 10% of the tokens, by the lexical judge of
-useful_pairs.py. The first half of each reference set ranks, the second half judges; no test file is read.
+Rarity: useful pairs that a plain ranking by similarity finds for 2, 5 and 10% of the tokens, by the lexical judge.
+The first half of each reference set ranks, the second half judges; no test file is read.
 Alignment: 2,000 pairs of random documents train the token table; the mean reciprocal rank of pairs of other documents
 is taken among 3,000 documents that the training never saw.
 """
@@ -13,20 +13,23 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from bonanza import build
 from bonanza.algorithms.info_nce import mean_reciprocal_rank
 from bonanza.algorithms.similarity import similarity_to_references
+from bonanza.comparison.judged import yardstick
 from bonanza.corpus.targets import read_target
 from bonanza.embedders import static
 from bonanza.embedders.alignment import StaticAligner
 from bonanza.interfaces import Embedder
+from bonanza.judges.lexical import lexical_judge
 from bonanza.records import Reading, pair_text
 from bonanza.settings import AlignmentSettings, settings_from
-from useful_pairs import SHARED, USEFUL_SHARE, _lexical
 
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TARGETS = ("gsm8k", "math", "mbpp", "humaneval")
 RARITIES = (0.5, 1.0, 1.5, 2.0, 3.0)
 TRAINING_PAIRS = 2_000
@@ -87,8 +90,8 @@ def _halves(target: str) -> tuple[list[str], list[str]]:
 
 
 def _useful_per_document(pairs: list[str], judge: list[str], owners: np.ndarray, documents: int) -> np.ndarray:
-    best = np.argsort(-_lexical(pairs, judge), kind="stable")[: round(USEFUL_SHARE * len(pairs))]
-    return np.bincount(owners[best], minlength=documents)
+    useful = yardstick("lexical", lexical_judge(pairs, judge), len(pairs)).useful
+    return np.bincount(owners[useful], minlength=documents)
 
 
 def _found(similarity: np.ndarray, useful: np.ndarray, tokens: np.ndarray) -> str:

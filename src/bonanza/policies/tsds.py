@@ -33,7 +33,7 @@ Vector = NDArray[np.float64]
 
 # Euclidean distance from which documents count as distinct [ours]; on unit rows, a cosine below 0.955. The code's
 # example has 0.75, for another embedder: with ours that takes pages of one topic for copies, and finds 8 to 40% fewer
-# useful pairs than 0.3 (useful_pairs.py --judge half, gsm8k); 0 to 0.5 differ by up to 6%.
+# useful pairs than 0.3 (selection.py --judge half, gsm8k); 0 to 0.5 differ by up to 6%.
 BANDWIDTH = 0.3
 SHORTEST_LIST = 64  # documents ranked for each reference at first; doubled while they are too few for the budget
 BATCH = 1_024  # documents compared with all others at a time
