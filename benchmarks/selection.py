@@ -44,11 +44,12 @@ def main() -> None:
         for row in result.summary:
             means[target, row["judge"], row["budget"], row["policy"]] = row
     budgets, policies = options.budgets.split(","), [*options.policies.split(","), "oracle"]
+    judges = next(iter(contents.values()))["judges"]
     for target in contents:
-        _table(means, target, options.judges.split(","), budgets, policies)
-    if "adaptive" in policies:
-        _summary(means, list(contents), options.judges.split(","), [one for one in COUNTED if one in budgets])
-        _savings(means, contents, options.judges.split(","), budgets)
+        _table(means, target, judges, budgets, policies)
+    if set(POLICIES) <= set(policies) and set(COUNTED) <= set(budgets):
+        _summary(means, list(contents), judges, COUNTED)
+        _savings(means, contents, judges, budgets)
 
 
 def _options() -> argparse.Namespace:
@@ -114,7 +115,6 @@ def _cell(row: Mapping[str, Any] | None, measure: str, digits: int) -> str:
 def _summary(means: Means, targets: Sequence[str], judges: Sequence[str], budgets: Sequence[str]) -> None:
     """The adaptive policy against the best rival of each cell, the oracle, and nearest."""
     ratios: dict[Key, float] = {}
-    shares = []
     print("\nadaptive / best rival (which one), by target and judge\n")
     print(f"| target, judge | {' | '.join(budgets)} |\n|---{'|---' * len(budgets)}|")
     for target in targets:
@@ -124,7 +124,6 @@ def _summary(means: Means, targets: Sequence[str], judges: Sequence[str], budget
                 useful = {policy: means[target, judge, budget, policy]["useful"] for policy in (*RIVALS, "adaptive")}
                 best = max(RIVALS, key=lambda name: useful[name])
                 ratios[target, judge, budget, best] = useful["adaptive"] / max(useful[best], 1)
-                shares.append(useful["adaptive"] / means[target, judge, budget, "oracle"]["useful"])
                 cells.append(f"{ratios[target, judge, budget, best]:.2f} ({best})")
             print(f"| {target}, {judge} | {' | '.join(cells)} |")
     values = list(ratios.values())

@@ -57,6 +57,7 @@ ALWAYS_COMPARED = ("random", "oracle", "everything")
 RECORDED_COLUMN = "qa_pairs"
 EMBEDDING_BATCH = 2_048  # texts read from disk and embedded at a time
 COST_SAMPLE = 200  # documents whose prompts tell how many the budget is likely to pay for
+LEAST_COST = 0.05  # [ours] of the mean: no document is reckoned to cost next to nothing
 TYPICAL_ANSWER = 0.25  # [ours] completion tokens per prompt token; recorded corpora give 0.24
 
 
@@ -131,15 +132,13 @@ def likely_costs(account: Account, lengths: NDArray[np.int64], fetch: Fetch, ext
     if account.budget.kind == "documents":
         return np.ones(len(lengths))
     rows = np.sort(np.random.default_rng(0).permutation(len(lengths))[:COST_SAMPLE]).tolist()
-    worst = [extractor.worst_case(document) for document in fetch(rows)]
-    typical = [
-        Usage(most.input_tokens, min(most.output_tokens, round(TYPICAL_ANSWER * most.input_tokens))) for most in worst
-    ]
+    prompts = [extractor.worst_case(document).input_tokens for document in fetch(rows)]
+    typical = [Usage(prompt, round(TYPICAL_ANSWER * prompt)) for prompt in prompts]  # no answer is looked at
     amounts, middle = np.array([account.amount(usage) for usage in typical]), lengths[rows].mean()
     from_middle = lengths[rows] - middle
     slope = max(float(from_middle @ amounts) / max(float(from_middle @ from_middle), 1.0), 0.0)
     costs = amounts.mean() + slope * (lengths - middle)
-    return np.asarray(np.maximum(costs, max(float(amounts.min()), 1e-12)))
+    return np.asarray(np.maximum(costs, max(float(amounts.min()), LEAST_COST * float(amounts.mean()), 1e-12)))
 
 
 def affordable(account: Account, costs: Costs) -> int:

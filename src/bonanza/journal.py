@@ -131,7 +131,10 @@ def readings_of(folder: Path) -> dict[str, Reading]:
                 texts = copy.execute("select reading from readings order by sequence").fetchall()
         except sqlite3.DatabaseError as error:
             raise FolderError(f"{path}: the journal cannot be read ({error}). Choose the folder of a run.") from None
-    readings = (_reading(json.loads(text)) for (text,) in texts)
+    try:
+        readings = [_reading(json.loads(text)) for (text,) in texts]
+    except (ValueError, KeyError, TypeError) as error:
+        raise FolderError(f"{path}: a reading cannot be understood ({error!r}). The journal is damaged.") from None
     return {reading.document_id: reading for reading in readings}
 
 

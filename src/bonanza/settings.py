@@ -103,13 +103,15 @@ class EqualSettings:
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveSettings:
-    """The default policy [ours]; chosen on other targets than those it is reported on, benchmarks/RESULTS.md."""
+    """The default policy [ours]; chosen without any test set, docs/papers.md says on what."""
 
     __pydantic_config__ = _STRICT
 
     sharpness: Above = 3.0  # [ours] a pair is worth its similarity to the reference set to this power
     prior_documents: Above = 100.0  # [ours] after this many documents, prior and model weigh the same
-    penalty: Above = 10.0  # [ours] on the weights of the linear model; features have a spread of about one half to one
+    penalty: Annotated[float, Ge(1e-6), Lt(float("inf"))] = (
+        10.0  # [ours] on the weights of the linear model; features have a spread of about one half to one
+    )
     batch: Positive = 25  # [ours] documents chosen at a time at first; later an eighth of what was read
 
 

@@ -193,3 +193,18 @@ def test_scores_do_not_depend_on_how_the_pool_is_cut(monkeypatch):
     monkeypatch.setattr("bonanza.policies.adaptive.BATCH", 37)
     monkeypatch.setattr("bonanza.algorithms.similarity.BATCH", 37)
     assert planted().read(planted().policy(), 200) == whole
+
+
+def test_a_document_without_any_known_token_is_not_near():
+    world = planted()
+    world.vectors[:180] += 4 * np.eye(DIM)[5]  # all texts share a long common part, as sums of word vectors do
+    world.vectors[180:] += 4 * np.eye(DIM)[5]
+    world.vectors /= np.linalg.norm(world.vectors, axis=1, keepdims=True)
+    world.vectors[300:310] = 0.0
+    assert not set(world.read(world.policy(), 100)) & set(range(300, 310))
+
+
+def test_a_document_whose_vector_is_not_a_number_stops_nothing():
+    world = planted()
+    world.vectors[7] = np.nan
+    assert len(set(world.read(world.policy(), 10_000))) == world.documents

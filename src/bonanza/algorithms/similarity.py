@@ -55,20 +55,24 @@ def mean_vector(vectors: NDArray[np.floating]) -> Matrix:
 def without_centre(vectors: NDArray[np.floating], centre: Matrix) -> Matrix:
     """Rows without their common part, scaled to length 1 again: float32 array, the shape of `vectors`.
 
-    A row that is nothing but the common part stays near 0: what float16 rounded off it is not a direction.
+    A row that is nothing but the common part stays near 0: what float16 rounded off it is not a direction. A row of
+    zeros (a text without any known token) stays one.
     """
-    moved = np.asarray(vectors, dtype=np.float32) - centre
+    rows = np.asarray(vectors, dtype=np.float32)
+    moved = np.where(rows.any(axis=1, keepdims=True), rows - centre, 0.0)
     return np.asarray(moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), ROUNDING), dtype=np.float32)
 
 
-def similarity_views(vectors: NDArray[np.floating], references: Matrix, centre: Matrix) -> Matrix:
+def similarity_views(
+    vectors: NDArray[np.floating], references: Matrix, centre: Matrix | None = None
+) -> NDArray[np.float32]:
     """Cosines to a reference set, seen in three ways, after the common part of all texts is taken away.
 
     Parameters
     ----------
     vectors : float array, shape (texts, dim); may be memory-mapped, read in chunks
     references : float32 array, shape (references, dim), unit rows, already without `centre`
-    centre : float32 array, shape (dim,), of `mean_vector`
+    centre : float32 array, shape (dim,), of `mean_vector`; None where `vectors` are without it already
 
     Returns
     -------
@@ -77,7 +81,8 @@ def similarity_views(vectors: NDArray[np.floating], references: Matrix, centre: 
     result = np.empty((len(vectors), 3), dtype=np.float32)
     rows = max(BATCH // max(len(references) // 256, 1), 1)
     for start in range(0, len(vectors), rows):
-        similarity = without_centre(vectors[start : start + rows], centre) @ references.T
+        batch = vectors[start : start + rows]
+        similarity = (batch if centre is None else without_centre(batch, centre)) @ references.T
         top = np.partition(similarity, -min(5, len(references)), axis=1)[:, -min(5, len(references)) :]
         result[start : start + rows] = np.stack([similarity.mean(axis=1), top.mean(axis=1), top.max(axis=1)], axis=1)
     return result

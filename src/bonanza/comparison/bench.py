@@ -20,7 +20,7 @@ from bonanza.errors import CorpusError, FolderError, SettingsError
 from bonanza.extractors.replay import ReplayExtractor
 from bonanza.interfaces import Embedder, Pool, Reader
 from bonanza.journal import readings_of
-from bonanza.records import Reading, Target
+from bonanza.records import Document, Pair, Reading, Target
 from bonanza.settings import CompareSettings, PriceSettings
 
 BATCH = 2_048  # documents read from disk at a time
@@ -117,7 +117,25 @@ def _known(journaled: Mapping[str, Reading], store: DocumentStore, folder: str) 
             f"{folder}: the journal has {len(journaled):,} readings, but none of the {len(store):,} documents of this "
             "corpus. Name the corpus that it was made from, with the same --id-field."
         )
+    if changed := sum(_is_changed(known, store, rows) for rows in _batches(len(store))):
+        raise FolderError(
+            f"{folder}: {changed:,} documents have the ids of documents that the run has read, but other texts. "
+            "Name the corpus that it was made from."
+        )
     return known
+
+
+def _is_changed(known: Mapping[int, Reading], store: DocumentStore, rows: Sequence[int]) -> int:
+    """How many of some documents lack the evidence that was read in them."""
+    some = [row for row in rows if row in known]
+    return sum(
+        any(_is_elsewhere(pair, document) for pair in known[row].pairs)
+        for row, document in zip(some, store.fetch(some), strict=True)
+    )
+
+
+def _is_elsewhere(pair: Pair, document: Document) -> bool:
+    return pair.char_start is not None and pair.evidence != document.text[pair.char_start : pair.char_end]
 
 
 def _refuse_nothing(pairs: DistinctPairs, readings: Collection[Reading]) -> None:

@@ -174,13 +174,18 @@ def _warnings(bench: Bench, yardsticks: Sequence[Yardstick]) -> list[str]:
     if shared := sum(folded(pair.question) in reference for pair in bench.inputs.test.pairs):
         lines.append(f"{shared:,} questions of the test set stand in the reference set too: the policies know them")
     for measure in yardsticks:
-        if measure.name == bench.settings.embedder:
+        if _weights(measure.judge.name) == _weights(bench.embedder.name):
             lines.append(f"judge {measure.name} is the policies' own embedder: it is not independent of them")
         found, most = int(measure.useful.sum()), useful_at_most(len(bench.pairs))
         if found < most:
             lines.append(f"judge {measure.name}: only {found:,} pairs, not {most:,}, have anything in common with the "
                          "test set")  # fmt: skip
     return lines
+
+
+def _weights(name: str) -> str:
+    """The part of an embedder's name that is the hash of its model, whatever the model is called."""
+    return name.rpartition("-")[2]
 
 
 def _run(

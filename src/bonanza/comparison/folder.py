@@ -14,6 +14,7 @@ from bonanza.journal import locked
 from bonanza.settings import differences
 
 NAME = "compare.json"
+OURS = (".lock", f"{NAME}.partial")  # what a run that was killed at its start leaves
 
 
 class CompareFolder:
@@ -70,5 +71,5 @@ def _refuse_foreign(path: Path) -> None:
     """Never write into a folder that holds something else."""
     if path.exists() and not path.is_dir():
         raise FolderError(f"{path}: is a file. Choose a folder with --out.")
-    if path.is_dir() and not (path / NAME).exists() and any(inside.name != ".lock" for inside in path.iterdir()):
+    if path.is_dir() and not (path / NAME).exists() and any(inside.name not in OURS for inside in path.iterdir()):
         raise FolderError(f"{path}: is not empty and holds no {NAME}. Choose a new folder with --out.")

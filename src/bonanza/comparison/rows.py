@@ -21,7 +21,7 @@ class Row(TypedDict):
     useful: int  # pairs among the 3% nearest to the test set; higher is better
     coverage: float  # mean over test items of the best cosine with any kept pair; 0 to 1, higher is better
     transport_cost: float | None  # of kept pairs to test items; lower is better; None: no pair was kept
-    seconds: float  # that the policy took to start, choose and learn
+    seconds: float  # that the policy took to start, choose and learn; dsir weighs the texts once for all its cells
 
 
 class Spread(TypedDict):

@@ -59,9 +59,10 @@ class AdaptivePolicy:
     def choose(self, count: int) -> Sequence[int]:
         """The most promising unread documents."""
         size = min(count, max(self._settings.batch, len(self._rows) // GROWTH), int(self._unread.sum()))
-        scores = np.where(self._unread, self._scores(), -np.inf)
-        rows = np.argpartition(-scores, size - 1)[:size] if size else np.zeros(0, np.int64)
-        rows = rows[np.lexsort((rows, -scores[rows]))]
+        unread = np.flatnonzero(self._unread)
+        scores = self._scores()[unread]
+        best = np.argpartition(-scores, size - 1)[:size] if size else np.zeros(0, np.int64)
+        rows = unread[best[np.lexsort((best, -scores[best]))]]
         self._unread[rows] = False
         self._chosen = {self._pool.ids[row]: int(row) for row in rows}
         return list(self._chosen.values())
@@ -93,8 +94,7 @@ class AdaptivePolicy:
         texts = [pair_text(pair.question, pair.answer) for reading in readings for pair in reading.kept]
         if not texts:
             return np.zeros(len(readings))
-        none = np.zeros(self._embedder.dim, np.float32)  # the pairs are without the common part already
-        similarity = similarity_views(self._embedded(texts), self._references, none)[:, NEAREST]
+        similarity = similarity_views(self._embedded(texts), self._references)[:, NEAREST]
         powers = np.maximum(similarity, 0.0).astype(np.float64) ** self._settings.sharpness
         return np.asarray(np.bincount(owners, weights=powers, minlength=len(readings)), dtype=np.float64)
 
