@@ -321,6 +321,25 @@ def test_a_journal_of_another_corpus_is_refused(small_corpus, by_hand, tmp_path)
         bonanza.compare(**by_hand | {"llm": f"journal:{tmp_path / 'run'}"})
 
 
+def test_a_journal_of_other_texts_under_the_same_ids_is_refused(small_corpus, tmp_path):
+    extracted(small_corpus, tmp_path / "run", "100%")
+    records = small_corpus.records
+    shifted = [{**record, "text": records[number - 1]["text"]} for number, record in enumerate(records)]
+    other = jsonl(tmp_path / "other.jsonl", shifted)
+    arguments = {**FEW, "llm": f"journal:{tmp_path / 'run'}", "out": tmp_path / "compared"}
+    with pytest.raises(
+        FolderError, match=r"documents have the ids of documents that the run has read, but other texts"
+    ):
+        bonanza.compare(other, small_corpus.target, small_corpus.test, **arguments)
+
+
+def test_what_a_kill_in_the_first_write_leaves_does_not_block_the_folder(small_corpus, tmp_path):
+    (tmp_path / "compared").mkdir()
+    for name in (".lock", "compare.json.partial"):
+        (tmp_path / "compared" / name).write_text("")
+    assert not bonanza.compare(*sources(small_corpus), **FEW, out=tmp_path / "compared").ended_early
+
+
 def test_a_folder_without_a_journal_is_refused(by_hand, tmp_path):
     with pytest.raises(FolderError, match=r"in: holds no journal.sqlite. Name the --out folder of a run"):
         bonanza.compare(**by_hand | {"llm": f"journal:{tmp_path / 'in'}"})
