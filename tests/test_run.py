@@ -40,6 +40,7 @@ SUMMARY_KEYS = {
     "rounds", "policy", "llm", "embedder", "seed", "seconds", "transport_cost", "statuses",
 }  # fmt: skip
 STATUSES = {"ok", "empty", "unparsable", "refused", "truncated", "failed"}
+STRAIGHT = ("random recorded", "nearest rules", "equal recorded", "equal rules", "adaptive rules")
 SAME_BYTES = ("train.jsonl", "pairs.parquet", "documents.parquet", "skipped.jsonl", "settings.yaml", "README.md")
 
 
@@ -47,7 +48,7 @@ SAME_BYTES = ("train.jsonl", "pairs.parquet", "documents.parquet", "skipped.json
 def straight(small_corpus, tmp_path_factory) -> dict[str, Path]:
     """Uninterrupted runs: by policy and llm."""
     folders = {}
-    for policy, llm in (("random", "recorded"), ("nearest", "rules"), ("equal", "recorded"), ("equal", "rules")):
+    for policy, llm in map(str.split, STRAIGHT):
         folder = tmp_path_factory.mktemp("straight") / "run"
         bonanza.extract(**small_corpus.arguments(budget="40k", llm=llm), policy=policy, out=folder)
         folders[f"{policy} {llm}"] = folder
@@ -167,7 +168,7 @@ def test_every_record_left_out_is_listed_and_counted(straight):
         assert all(row["origin"] and row["reason"] for row in listed)
 
 
-@pytest.mark.parametrize("name", ["random recorded", "nearest rules", "equal recorded", "equal rules"])
+@pytest.mark.parametrize("name", STRAIGHT)
 def test_the_same_seed_gives_the_same_bytes(straight, small_corpus, tmp_path, name):
     policy, llm = name.split()
     arguments = small_corpus.arguments(budget="40k", llm=llm)
@@ -194,7 +195,7 @@ def test_running_again_when_finished_changes_nothing(straight, small_corpus):
         assert journal_rows(folder) == journal
 
 
-@pytest.mark.parametrize("name", ["random recorded", "equal recorded", "equal rules"])
+@pytest.mark.parametrize("name", ["random recorded", "equal recorded", "equal rules", "adaptive rules"])
 def test_stopping_between_any_two_readings_and_resuming_changes_nothing(straight, small_corpus, tmp_path, name):
     policy, llm = name.split()
     settings = settings_from(
@@ -235,7 +236,7 @@ def stop_when(arguments: list[str], journal: Path, size: int, how: signal.Signal
         return process.wait(), time.monotonic() - sent
 
 
-@pytest.mark.parametrize("name", ["random recorded", "equal rules"])
+@pytest.mark.parametrize("name", ["random recorded", "equal rules", "adaptive rules"])
 def test_a_run_killed_at_random_moments_and_run_again_is_as_if_it_never_was(straight, small_corpus, tmp_path, name):
     random, out, before = Random(name), tmp_path / "run", []
     for size in (1, random.randrange(60_000, 200_000), random.randrange(200_000, 400_000)):
