@@ -128,3 +128,8 @@ class Target:
     pairs: tuple[Question, ...]
     origin: str = ""
     skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Hash of all questions and answers, in their order."""
+        return content_id(*(part for pair in self.pairs for part in (pair.question, pair.answer)))

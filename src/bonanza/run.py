@@ -33,7 +33,7 @@ from bonanza.exports.measures import Measures, measure
 from bonanza.interfaces import Embedder, Policy, Reader
 from bonanza.journal import Journal
 from bonanza.loop import Parts, Progress, rounds
-from bonanza.records import Pair, Reading, Skipped, Target, content_id
+from bonanza.records import Pair, Reading, Skipped, Target
 from bonanza.settings import RunSettings, as_mapping, differences
 from bonanza.version import __version__
 
@@ -142,7 +142,7 @@ def _prepared(
         embedder = build.build_embedder(settings, store)
         extractor = build.build_extractor(settings)
     owner = {
-        "settings": as_mapping(settings), "corpus": store.path.name, "target": _target_id(target),
+        "settings": as_mapping(settings), "corpus": store.path.name, "target": target.id,
         "embedder": embedder.name, "extractor": extractor.name, "bonanza": __version__,
     }  # fmt: skip
     _refuse_other(out, journal, owner)
@@ -229,10 +229,6 @@ def _refuse_other(out: Path, journal: Journal, owner: Mapping[str, Any]) -> None
             f"{out}: belongs to a run with other settings. Here {'; '.join(lines)}. "
             "Use those settings to resume it, or choose another folder with --out."
         )
-
-
-def _target_id(target: Target) -> str:
-    return content_id(*(part for pair in target.pairs for part in (pair.question, pair.answer)))
 
 
 class _Clock:

@@ -109,9 +109,8 @@ class AdaptiveSettings:
 
     sharpness: Above = 3.0  # [ours] a pair is worth its similarity to the reference set to this power
     prior_documents: Above = 100.0  # [ours] after this many documents, prior and model weigh the same
-    penalty: Annotated[float, Ge(1e-6), Lt(float("inf"))] = (
-        10.0  # [ours] on the weights of the linear model; features have a spread of about one half to one
-    )
+    # [ours] on the weights of the linear model, whose features have a spread of about one half to one
+    penalty: Annotated[float, Ge(1e-6), Lt(float("inf"))] = 10.0
     batch: Positive = 25  # [ours] documents chosen at a time at first; later an eighth of what was read
 
 

@@ -35,7 +35,7 @@ def similarity_to_references(
     centre = references.mean(axis=0)
     for start in range(0, len(vectors), BATCH):
         batch = np.asarray(vectors[start : start + BATCH], dtype=np.float32)
-        scores = batch @ centre if view == "mean" else _nearest_mean(batch @ references.T, 1 if view == "max" else 5)
+        scores = batch @ centre if view == "mean" else nearest_mean(batch @ references.T, 1 if view == "max" else 5)
         result[start : start + BATCH] = scores
     return result
 
@@ -63,16 +63,14 @@ def without_centre(vectors: NDArray[np.floating], centre: Matrix) -> Matrix:
     return np.asarray(moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), ROUNDING), dtype=np.float32)
 
 
-def similarity_views(
-    vectors: NDArray[np.floating], references: Matrix, centre: Matrix | None = None
-) -> NDArray[np.float32]:
+def similarity_views(vectors: NDArray[np.floating], references: Matrix, centre: Matrix) -> Matrix:
     """Cosines to a reference set, seen in three ways, after the common part of all texts is taken away.
 
     Parameters
     ----------
     vectors : float array, shape (texts, dim); may be memory-mapped, read in chunks
     references : float32 array, shape (references, dim), unit rows, already without `centre`
-    centre : float32 array, shape (dim,), of `mean_vector`; None where `vectors` are without it already
+    centre : float32 array, shape (dim,), of `mean_vector`
 
     Returns
     -------
@@ -81,15 +79,14 @@ def similarity_views(
     result = np.empty((len(vectors), 3), dtype=np.float32)
     rows = max(BATCH // max(len(references) // 256, 1), 1)
     for start in range(0, len(vectors), rows):
-        batch = vectors[start : start + rows]
-        similarity = (batch if centre is None else without_centre(batch, centre)) @ references.T
-        top = np.partition(similarity, -min(5, len(references)), axis=1)[:, -min(5, len(references)) :]
-        result[start : start + rows] = np.stack([similarity.mean(axis=1), top.mean(axis=1), top.max(axis=1)], axis=1)
+        similarity = without_centre(vectors[start : start + rows], centre) @ references.T
+        views = similarity.mean(axis=1), nearest_mean(similarity, 5), similarity.max(axis=1)
+        result[start : start + rows] = np.stack(views, axis=1)
     return result
 
 
-def _nearest_mean(similarity: Matrix, nearest: int) -> Matrix:
-    """Mean of the highest values of each row."""
+def nearest_mean(similarity: Matrix, nearest: int) -> Matrix:
+    """Mean of the highest values of each row, of all where it has fewer: float32 array, shape (rows,)."""
     nearest = min(nearest, similarity.shape[1])
     top = np.partition(similarity, similarity.shape[1] - nearest, axis=1)[:, -nearest:]
     return np.asarray(top.mean(axis=1), dtype=np.float32)
@@ -126,7 +123,7 @@ def usefulness_threshold(references: Matrix) -> float:
         return 0.5
     similarity = references @ references.T
     np.fill_diagonal(similarity, -1.0)
-    return float(np.quantile(_nearest_mean(similarity, min(5, len(references) - 1)), 0.25))
+    return float(np.quantile(nearest_mean(similarity, min(5, len(references) - 1)), 0.25))
 
 
 def pair_utility(similarity: NDArray[np.floating], threshold: float) -> Vector:

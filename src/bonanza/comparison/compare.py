@@ -136,14 +136,10 @@ def _identity(bench: Bench, embedders: Mapping[str, Embedder | None]) -> dict[st
     judges = [name if embedder is None else embedder.name for name, embedder in embedders.items()]
     journaled = bench.settings.llm.startswith("journal")
     return {
-        "corpus": bench.store.path.name, "target": _target_id(bench.inputs.target),
-        "test": _target_id(bench.inputs.test), "embedder": bench.embedder.name, "judges": judges,
+        "corpus": bench.store.path.name, "target": bench.inputs.target.id,
+        "test": bench.inputs.test.id, "embedder": bench.embedder.name, "judges": judges,
         "readings": content_id(*map(repr, bench.readings)) if journaled else "recorded", "bonanza": __version__,
     }  # fmt: skip
-
-
-def _target_id(target: Target) -> str:
-    return content_id(*(part for pair in target.pairs for part in (pair.question, pair.answer)))
 
 
 def _yardstick(bench: Bench, name: str, embedder: Embedder | None, cache: Path, watcher: Watcher) -> Yardstick:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bonanza.algorithms.similarity import nearest_mean
 from bonanza.algorithms.transport import fixed_size_cost
 from bonanza.interfaces import Judge
 
@@ -45,7 +46,7 @@ def yardstick(name: str, judge: Judge, pairs: int) -> Yardstick:
 
     How near a pair is: its mean cosine to the 5 nearest test items. Equally near ones by number.
     """
-    nearness = np.concatenate([_mean_of_nearest(near) for near in _blocks(judge, np.arange(pairs))])
+    nearness = np.concatenate([nearest_mean(near, NEAREST) for near in _blocks(judge, np.arange(pairs))])
     best = np.argsort(-nearness, kind="stable")[: useful_at_most(pairs)]
     useful = np.zeros(pairs, dtype=np.bool_)
     useful[best] = nearness[best] > 0
@@ -69,12 +70,6 @@ def worth(measure: Yardstick, pairs: Rows) -> Worth:
 def _blocks(judge: Judge, pairs: Rows) -> Iterator[Matrix]:
     for start in range(0, len(pairs), BLOCK):
         yield judge.similarity(pairs[start : start + BLOCK])
-
-
-def _mean_of_nearest(similarity: Matrix) -> Matrix:
-    nearest = min(NEAREST, similarity.shape[1])
-    top = np.partition(similarity, similarity.shape[1] - nearest, axis=1)[:, -nearest:]
-    return np.asarray(top.mean(axis=1), dtype=np.float32)
 
 
 def _coverage(judge: Judge, pairs: Rows) -> float:

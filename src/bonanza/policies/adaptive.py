@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonanza.algorithms.ridge import Line, fit_ridge
-from bonanza.algorithms.similarity import mean_vector, similarity_views, without_centre
+from bonanza.algorithms.similarity import mean_vector, similarity_to_references, similarity_views, without_centre
 from bonanza.interfaces import Embedder, Pool
 from bonanza.records import Reading, Target, pair_text
 from bonanza.settings import AdaptiveSettings
@@ -94,7 +94,7 @@ class AdaptivePolicy:
         texts = [pair_text(pair.question, pair.answer) for reading in readings for pair in reading.kept]
         if not texts:
             return np.zeros(len(readings))
-        similarity = similarity_views(self._embedded(texts), self._references)[:, NEAREST]
+        similarity = similarity_to_references(self._embedded(texts), self._references, "mean5")
         powers = np.maximum(similarity, 0.0).astype(np.float64) ** self._settings.sharpness
         return np.asarray(np.bincount(owners, weights=powers, minlength=len(readings)), dtype=np.float64)
 
