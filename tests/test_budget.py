@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bonanza.budget import Account, Budget, parse_budget
+from bonanza.budget import Account, Budget, Prices, parse_budget
 from bonanza.errors import SettingsError
 from bonanza.records import Usage
-from bonanza.settings import PriceSettings
 
-PRICES = PriceSettings(input=0.15, output=0.60)
+PRICES = Prices(input=0.15, output=0.60)
 
 
 @pytest.mark.parametrize(
@@ -72,14 +71,14 @@ def test_more_than_the_whole_corpus_is_refused():
 
 def test_a_budget_in_dollars_needs_prices():
     with pytest.raises(SettingsError, match=r"needs the LLM's prices.*Give --input-price and --output-price"):
-        Account(Budget("dollars", 5.0), PriceSettings())
+        Account(Budget("dollars", 5.0), Prices())
 
 
 @pytest.mark.parametrize("kind", ["tokens", "documents", "dollars"])
 @pytest.mark.parametrize("price", [-0.5, float("nan"), float("inf")])
 def test_a_price_that_is_no_price_is_refused(kind, price):
     with pytest.raises(SettingsError, match=rf"prices are input 1\.0, output {price} .*: give finite numbers, zero or"):
-        Account(Budget(kind, 5), PriceSettings(input=1.0, output=price))
+        Account(Budget(kind, 5), Prices(input=1.0, output=price))
 
 
 def test_dollars_are_tokens_times_prices_per_million():
@@ -89,25 +88,52 @@ def test_dollars_are_tokens_times_prices_per_million():
 @pytest.mark.parametrize(("kind", "amount"), [("tokens", 30), ("documents", 1), ("dollars", (1.5 + 12) / 1e6)])
 def test_a_reading_takes_its_tokens_its_price_or_one_document(kind, amount):
     account = Account(Budget(kind, 1_000), PRICES)
-    assert account.reserve(Usage(100, 200))
-    account.settle(Usage(100, 200), Usage(10, 20))
+    assert account.reserve("page", Usage(100, 200))
+    account.settle("page", Usage(10, 20))
     assert account.spent == pytest.approx(amount) == account.amount(Usage(10, 20))
     assert account.left == pytest.approx(1_000 - amount)
 
 
 def test_a_reservation_refused_sets_nothing_aside():
-    account = Account(Budget("tokens", 100), PriceSettings())
-    assert account.reserve(Usage(60, 0))
-    assert not account.reserve(Usage(41, 0))
+    account = Account(Budget("tokens", 100), Prices())
+    assert account.reserve("first", Usage(60, 0))
+    assert not account.reserve("second", Usage(41, 0))
     assert account.left == 40
-    assert account.reserve(Usage(30, 10))
+    assert account.reserve("second", Usage(30, 10))
     assert account.left == 0
 
 
 def test_ten_tenths_of_a_dollar_fit_a_dollar():
-    account = Account(Budget("dollars", 1.0), PriceSettings(input=0.1))
-    assert all(account.reserve(Usage(1_000_000, 0)) for _ in range(10))
-    assert not account.reserve(Usage(1, 0))
+    account = Account(Budget("dollars", 1.0), Prices(input=0.1))
+    assert all(account.reserve(f"page {number}", Usage(1_000_000, 0)) for number in range(10))
+    assert not account.reserve("one more", Usage(1, 0))
+
+
+def test_another_try_reserves_beyond_the_first_and_settling_frees_both():
+    account = Account(Budget("tokens", 100), Prices())
+    assert account.reserve("page", Usage(40, 0))
+    assert account.reserve_more("page", Usage(50, 0))
+    assert not account.reserve_more("page", Usage(11, 0))
+    assert account.left == 10
+    account.settle("page", Usage(70, 0))
+    assert (account.spent, account.left) == (70, 30)
+
+
+def test_what_was_paid_before_is_held_until_it_is_settled_and_what_is_lost_is_spent():
+    account = Account(Budget("tokens", 100), Prices())
+    account.owe(Usage(10, 0), {"read": Usage(20, 0), "begun": Usage(5, 0)})
+    assert (account.spent, account.left) == (10, 65)
+    account.settle("read", Usage(20, 0))
+    assert not account.reserve("begun", Usage(71, 0))
+    assert account.reserve("begun", Usage(70, 0))
+    assert (account.spent, account.left) == (30, 0)
+
+
+def test_a_journal_may_hold_more_than_the_limit_and_then_nothing_more_fits():
+    account = Account(Budget("tokens", 100), Prices())
+    account.owe(Usage(90, 0), {"read": Usage(20, 0)})
+    assert account.left == -10
+    assert not account.reserve("page", Usage(0, 0))
 
 
 counts = st.integers(0, 100_000)
@@ -117,24 +143,23 @@ limits = st.one_of(
     st.builds(Budget, st.just("documents"), st.integers(1, 20)),
     st.builds(Budget, st.just("dollars"), st.floats(1e-6, 0.5)),
 )
-prices = st.builds(PriceSettings, st.floats(1e-3, 75), st.floats(1e-3, 75))
+prices = st.builds(Prices, st.floats(1e-3, 75), st.floats(1e-3, 75))
 
 
 @given(limits, prices, st.lists(readings, max_size=40))
 def test_spent_and_reserved_never_pass_the_limit(budget, prices, readings):
     account = Account(budget, prices)
-    open_: list[tuple[Usage, Usage]] = []
-    for prompt, answer, prompt_share, answer_share, settle_now in readings:
-        worst = Usage(prompt, answer)
-        if account.reserve(worst):
-            open_.append((worst, Usage(int(prompt * prompt_share), int(answer * answer_share))))
+    open_: list[tuple[str, Usage]] = []
+    for number, (prompt, answer, prompt_share, answer_share, settle_now) in enumerate(readings):
+        if account.reserve(str(number), Usage(prompt, answer)):
+            open_.append((str(number), Usage(int(prompt * prompt_share), int(answer * answer_share))))
         assert account.left >= 0
         if settle_now and open_:
             account.settle(*open_.pop(0))
         assert account.left >= 0
         assert account.spent <= budget.limit
-    for worst, actual in open_:
-        account.settle(worst, actual)
+    for document_id, actual in open_:
+        account.settle(document_id, actual)
     assert account.left == pytest.approx(budget.limit - account.spent, abs=1e-12)
     assert account.spent <= budget.limit
 
@@ -146,6 +171,6 @@ def test_the_order_of_settling_does_not_matter(usages, random):
     for order in (usages, shuffled):
         account = Account(Budget("dollars", 1e6), PRICES)
         for usage in order:
-            account.settle(usage, usage)
+            account.settle("page", usage)
         spent.append(account.spent)
     assert spent[0] == spent[1]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sqlite3
 import subprocess
 import sys
 import textwrap
+import zlib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bonanza.errors import FolderError
-from bonanza.journal import Journal, readings_of
-from bonanza.records import Pair, Reading, Usage
+from bonanza.interfaces import Call
+from bonanza.journal import CallLog, Journal, readings_of
+from bonanza.records import Answer, Pair, Reading, Usage
 
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 odd_texts = st.one_of(
@@ -48,7 +53,7 @@ def test_every_reading_comes_back_as_it_was_added(tmp_path_factory, added):
     folder = tmp_path_factory.mktemp("journal")
     with Journal(folder) as journal:
         for reading in added:
-            journal.add(reading)
+            journal.add([reading])
     with Journal(folder) as journal:
         assert journal.find([reading.document_id for reading in added]) == {r.document_id: r for r in added}
         assert len(journal) == len(added)
@@ -57,7 +62,7 @@ def test_every_reading_comes_back_as_it_was_added(tmp_path_factory, added):
 def test_finding_among_more_documents_than_sqlite_takes_variables(tmp_path):
     with Journal(tmp_path) as journal:
         for number in (0, 1_700, 39_999):
-            journal.add(reading(str(number)))
+            journal.add([reading(str(number))])
         assert set(journal.find(map(str, range(40_000)))) == {"0", "1700", "39999"}
         assert journal.find([]) == {}
 
@@ -70,7 +75,7 @@ def test_a_reading_is_durable_as_soon_as_it_is_added(tmp_path):
         from bonanza.records import Reading, Usage
         journal = Journal(Path(sys.argv[1]))
         for name in ("first", "second"):
-            journal.add(Reading(name, "ok", (), Usage(10, 5)))
+            journal.add([Reading(name, "ok", (), Usage(10, 5))])
         os._exit(7)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], check=False)
@@ -106,7 +111,7 @@ def test_all_readings_can_be_had_without_touching_the_journal_even_of_a_killed_r
         from bonanza.records import Reading, Usage
         journal = Journal(Path(sys.argv[1]))
         for name in ("first", "second"):
-            journal.add(Reading(name, "ok", (), Usage(10, 5)))
+            journal.add([Reading(name, "ok", (), Usage(10, 5))])
         os._exit(7)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], check=False)
@@ -119,7 +124,7 @@ def test_all_readings_can_be_had_without_touching_the_journal_even_of_a_killed_r
 def test_readings_come_in_the_order_in_which_they_were_paid_for(tmp_path):
     with Journal(tmp_path) as journal:
         for name in ("b", "a", "c"):
-            journal.add(reading(name))
+            journal.add([reading(name)])
     assert list(readings_of(tmp_path).items()) == [(name, reading(name)) for name in ("b", "a", "c")]
 
 
@@ -134,9 +139,9 @@ def test_readings_of_a_run_that_is_being_written_are_refused(tmp_path):
 
 def test_a_document_cannot_be_added_twice(tmp_path):
     with Journal(tmp_path) as journal:
-        journal.add(reading("page"))
+        journal.add([reading("page")])
         with pytest.raises(sqlite3.IntegrityError):
-            journal.add(Reading("page", "empty"))
+            journal.add([Reading("page", "empty")])
         assert journal.find(["page"]) == {"page": reading("page")}
 
 
@@ -170,7 +175,7 @@ def damage(path: Path) -> None:
 def test_a_damaged_journal_is_told_to_the_user(tmp_path):
     with Journal(tmp_path) as journal:
         for number in range(200):
-            journal.add(reading(f"page {number}"))
+            journal.add([reading(f"page {number}")])
     damage(tmp_path / "journal.sqlite")
     with Journal(tmp_path) as journal, pytest.raises(FolderError, match="if the file is damaged, move it away"):
         journal.find(f"page {number}" for number in range(200))
@@ -178,11 +183,11 @@ def test_a_damaged_journal_is_told_to_the_user(tmp_path):
 
 def test_a_full_disk_is_told_to_the_user(tmp_path):
     with Journal(tmp_path) as journal:
-        journal.add(reading("first"))
+        journal.add([reading("first")])
         journal._database.execute("pragma max_page_count=1")  # never fewer than there are
         with pytest.raises(FolderError, match=r"\(database or disk is full\). If the disk is full, make room"):
             for number in range(1_000):
-                journal.add(reading(f"page {number}"))
+                journal.add([reading(f"page {number}")])
         assert journal.find(["first"]) == {"first": reading("first")}
 
 
@@ -191,3 +196,87 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, below):
     (tmp_path / "a-file").write_text("a file")
     with pytest.raises(FolderError, match=r"cannot be written \(.+\). Choose another folder with --out"):
         Journal(tmp_path / below)
+
+
+def call(document_id: str, key: str) -> Call:
+    return Call(document_id, key, json.dumps({"messages": [document_id]}), Usage(100, 50))
+
+
+def record(folder: Path, *steps) -> list[object]:
+    """Carry out steps on a call log, each given the log, in one event loop."""
+
+    async def all_of_them(log: CallLog) -> list[object]:
+        return [await step(log) for step in steps]
+
+    with Journal(folder) as journal, closing(CallLog(journal)) as log:
+        return asyncio.run(all_of_them(log))
+
+
+def test_an_answer_is_found_again_by_its_key_until_its_document_is_read(tmp_path):
+    answer = Answer("{}", "length", Usage(20, 7), estimated=True)
+    record(tmp_path, lambda log: log.begin(call("page", "key")), lambda log: log.answered(1, answer))
+    with Journal(tmp_path) as journal:
+        with closing(CallLog(journal)) as log:
+            assert log.answer("key") == answer
+            assert log.answer("other") is None
+        assert journal.paid() == {"page": Usage(20, 7)}
+        journal.add([Reading("page", "ok", (), Usage(20, 7))])
+        with closing(CallLog(journal)) as log:
+            assert log.answer("key") is None
+        assert journal.paid() == {"page": Usage(20, 7)}
+        assert journal.lost() == Usage()
+
+
+def test_a_call_without_an_answer_is_lost_at_its_worst_and_stays_lost_when_its_document_is_read(tmp_path):
+    record(tmp_path, lambda log: log.begin(call("page", "key")), lambda log: log.begin(call("other", "another")))
+    record(tmp_path, lambda log: log.failed(2, "HTTP 500", Usage(30, 0)))
+    for _ in range(2):
+        with Journal(tmp_path) as journal:
+            assert journal.lost() == Usage(130, 50)
+            assert journal.paid() == {}
+    with Journal(tmp_path) as journal:
+        journal.add([Reading("page", "ok", (), Usage(20, 7))])
+        assert journal.lost() == Usage(130, 50)
+
+
+def test_a_failed_call_of_a_document_that_was_read_is_part_of_its_reading(tmp_path):
+    record(tmp_path, lambda log: log.begin(call("page", "key")), lambda log: log.failed(1, "HTTP 500", Usage(30, 0)))
+    with Journal(tmp_path) as journal:
+        journal.add([Reading("page", "failed", (), Usage(30, 0))])
+        assert journal.lost() == Usage()
+
+
+def test_a_thousand_calls_at_once_are_all_kept_with_their_requests(tmp_path):
+    async def one(log: CallLog, number: int) -> None:
+        begun = await log.begin(call(f"page {number}", f"key {number}"))
+        await log.answered(begun, Answer(f"answer {number}", "stop", Usage(1, 1)))
+
+    async def many(log: CallLog) -> None:
+        await asyncio.gather(*(one(log, number) for number in range(1_000)))
+
+    record(tmp_path, many)
+    with Journal(tmp_path) as journal:
+        kept = journal.unfinished()
+    assert {key: answer.text for key, answer in kept.items()} == {f"key {n}": f"answer {n}" for n in range(1_000)}
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as database:
+        rows = database.execute("select document_id, request from calls").fetchall()
+    assert all(json.loads(zlib.decompress(request)) == {"messages": [id_]} for id_, request in rows)
+
+
+def test_the_same_call_cannot_be_answered_twice(tmp_path):
+    answer = Answer("{}", "stop", Usage(1, 1))
+    steps = [lambda log: log.begin(call("page", "key"))] * 2 + [lambda log: log.answered(1, answer)]
+    record(tmp_path, *steps)
+    with pytest.raises(sqlite3.IntegrityError):
+        record(tmp_path, lambda log: log.answered(2, answer))
+
+
+def test_answers_of_another_run_are_taken_over_once(tmp_path):
+    there, here = tmp_path / "there", tmp_path / "here"
+    answer = Answer("{}", "stop", Usage(20, 7))
+    record(there, lambda log: log.begin(call("page", "key")), lambda log: log.answered(1, answer),
+           lambda log: log.begin(call("page", "unanswered")))  # fmt: skip
+    with Journal(here) as journal:
+        assert (journal.is_empty, journal.adopt(there), journal.is_empty) == (True, 1, False)
+        assert journal.adopt(there) == 0
+        assert journal.unfinished() == {"key": answer}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bonanza.budget import Account, Budget
+from bonanza.budget import Account, Budget, Prices
 from bonanza.cleaning.exact import ExactCleaner
 from bonanza.errors import FolderError
 from bonanza.executors.local import LocalExecutor
@@ -21,9 +21,8 @@ from bonanza.journal import Journal
 from bonanza.loop import PASSED_OVER_IN_A_ROW, Parts, Progress, rounds
 from bonanza.policies.random import RandomPolicy
 from bonanza.records import Document, Question, Reading, Target, Usage
-from bonanza.settings import PriceSettings
 
-PRICES = PriceSettings(input=100.0, output=400.0)
+PRICES = Prices(input=100.0, output=400.0)
 
 
 @dataclass
@@ -37,6 +36,9 @@ class MeteredExtractor:
 
     def worst_case(self, document: Document) -> Usage:
         return self.worst[document.id]
+
+    def prompt_tokens(self, document: Document) -> int:
+        return self.worst[document.id].input_tokens
 
     def read(self, document: Document) -> Reading:
         self.calls.append(document.id)
@@ -61,11 +63,17 @@ class CountingRecorded(RecordedExtractor):
 class ShufflingExecutor:
     """Answers arrive in any order, as from many workers."""
 
+    extractor: Extractor
     seed: int
 
-    def read(self, extractor: Extractor, documents: Sequence[Document]) -> Iterator[Reading]:
+    def read(self, documents: Sequence[Document], stopping: Callable[[], bool]) -> Iterator[Sequence[Reading]]:
         for row in np.random.default_rng(self.seed).permutation(len(documents)):
-            yield extractor.read(documents[row])
+            if stopping():
+                return
+            yield [self.extractor.read(documents[row])]
+
+    def close(self) -> None:
+        pass
 
 
 def pages(count: int) -> list[Document]:
@@ -93,7 +101,13 @@ def run(
     policy.start(pool, Target(()), np.random.default_rng(seed))
     with Journal(folder) as journal:
         parts = Parts(
-            pool, policy, extractor, executor or LocalExecutor(), ExactCleaner(), journal, Account(budget, PRICES)
+            pool,
+            policy,
+            extractor,
+            executor or LocalExecutor(extractor),
+            ExactCleaner(),
+            journal,
+            Account(budget, PRICES),
         )
         states = rounds(parts, round_size, patience, stopping)
         return [checked(progress, parts.account) for progress in states][-1]
@@ -146,7 +160,9 @@ def metered(costs: Sequence[tuple[int, int, float, float]]) -> tuple[list[Docume
 def test_the_budget_is_never_passed_whatever_reading_costs(tmp_path_factory, costs, budget, round_size, seed):
     documents, extractor = metered(costs)
     folder = tmp_path_factory.mktemp("run")
-    progress = run(folder, documents, extractor, budget, round_size=round_size, executor=ShufflingExecutor(seed))
+    progress = run(
+        folder, documents, extractor, budget, round_size=round_size, executor=ShufflingExecutor(extractor, seed)
+    )
     assert spent(progress, budget) <= budget.limit
     assert len(set(extractor.calls)) == len(extractor.calls) == len(progress.read)
     assert {item.row for item in progress.read} | {int(note.origin.split()[1]) for note in progress.passed_over} <= set(
@@ -160,7 +176,7 @@ def test_neither_the_size_of_rounds_nor_the_order_of_answers_changes_the_outcome
 ):
     documents, extractor = metered(costs)
     first = run(tmp_path_factory.mktemp("run"), documents, extractor, budget, round_size=sizes[0])
-    shuffling = ShufflingExecutor(seed)
+    shuffling = ShufflingExecutor(extractor, seed)
     second = run(tmp_path_factory.mktemp("run"), documents, extractor, budget, round_size=sizes[1], executor=shuffling)
     assert outcome(first) == outcome(second)
 
@@ -172,8 +188,8 @@ def test_a_document_is_read_exactly_if_its_worst_case_fits_what_those_before_it_
     account, expected = Account(budget, PRICES), []
     for row in np.random.default_rng(0).permutation(len(documents)):
         worst = extractor.worst[documents[row].id]
-        if account.left > 1e-9 and account.reserve(worst):
-            account.settle(worst, extractor.actual[documents[row].id])
+        if account.left > 1e-9 and account.reserve(documents[row].id, worst):
+            account.settle(documents[row].id, extractor.actual[documents[row].id])
             expected.append(row)
     assert [item.row for item in progress.read] == expected
 
@@ -186,7 +202,7 @@ def test_stopping_at_any_moment_and_running_again_changes_nothing(tmp_path_facto
     for moment in moments:
         end = len(extractor.calls) + moment
         run(folder, documents, extractor, budget, stopping=lambda end=end: len(extractor.calls) >= end, seed=seed)
-    resumed = run(folder, documents, extractor, budget, executor=ShufflingExecutor(seed), seed=seed)
+    resumed = run(folder, documents, extractor, budget, executor=ShufflingExecutor(extractor, seed), seed=seed)
     assert outcome(resumed) == outcome(straight)
     assert resumed.stop_reason == straight.stop_reason
     assert len(set(extractor.calls)) == len(extractor.calls) == len(straight.read)
@@ -205,7 +221,7 @@ def test_nothing_is_paid_for_while_the_ledger_holds_readings_of_another_run(tmp_
     run(tmp_path, pages(20), CountingRecorded(), Budget("documents", 5), seed=1)
     extractor = CountingRecorded()
     with pytest.raises(FolderError, match=r"The journal holds \d readings that this run would not choose"):
-        run(tmp_path, pages(20), extractor, Budget("documents", 5), seed=2, round_size=1)
+        run(tmp_path, pages(20), extractor, Budget("documents", 6), seed=2, round_size=1)
     assert extractor.calls == []
 
 
@@ -241,7 +257,7 @@ def test_repeated_pairs_are_marked_in_the_order_of_choice_not_of_arrival(tmp_pat
             pages(30),
             RecordedExtractor(),
             Budget("documents", 30),
-            executor=ShufflingExecutor(seed),
+            executor=ShufflingExecutor(RecordedExtractor(), seed),
         )
         status = {item.reading.document_id: item.reading.pairs[0].status for item in progress.read}
         order = [item.reading.document_id for item in progress.read]
@@ -307,7 +323,7 @@ def test_an_oversize_document_is_passed_over_with_its_reason_and_later_ones_are_
     assert {item.row for item in progress.read} == set(range(20)) - {3, 11}
     assert {note.origin for note in progress.passed_over} == {"page 3", "page 11"}
     assert {note.reason for note in progress.passed_over} == {"over what was left of the budget"}
-    assert progress.passed_over[0].detail.startswith("may take 9000 tokens, left were ")
+    assert progress.passed_over[0].detail.startswith("may take 9000 tokens, more than was left")
 
 
 @pytest.mark.parametrize("round_size", [1, 30, 1_000])

@@ -106,7 +106,8 @@ def test_the_summary_says_what_the_tables_hold(straight, small_corpus):
         assert found["tokens"]["output"] == sum(row["output_tokens"] for row in documents)
         assert found["tokens"]["total"] == found["tokens"]["input"] + found["tokens"]["output"]
         assert (found["tokens"]["warmup"] > 0) == (policy == "equal")
-        assert found["budget"] == {"kind": "tokens", "limit": 40_000, "spent": found["tokens"]["total"]}
+        spent = found["tokens"]["total"]
+        assert found["budget"] == {"kind": "tokens", "limit": 40_000, "spent": spent, "left": 40_000 - spent}
         assert found["budget"]["spent"] <= 40_000
         assert (found["policy"], found["llm"], found["embedder"], found["seed"]) == (policy, llm, "static", 0)
         assert found["stop_reason"] == "budget spent"

@@ -28,7 +28,7 @@ def extract(
     corpus : files, folders, globs, `hf://` datasets; or documents in memory
     target : file of reference pairs; or (question, answer) tuples
     budget : "200k" tokens, "5%" of the documents, "$12.50", "300docs": a hard cap, warm-up and failures included
-    llm : "local", "rules" or "recorded[:COLUMN]"
+    llm : "openai:MODEL" (any OpenAI-compatible server), "local", "rules", "recorded[:COLUMN]" or "recorded:journal=DIR"
     out : folder for the results; a new one, or that of the same run
     cache : folder of indexed corpora
     settings : any other field of `settings.RunSettings`, nested ones as mappings
@@ -64,8 +64,8 @@ def compare(
         always there
     budgets : "5%" of the tokens that reading everything takes (not of the documents), or "200k" tokens
     seeds : runs of each policy that draws at random
-    llm : "recorded[:COLUMN]", or "journal:DIR" with the folder of a run of `extract`, whose readings are all that is
-        known
+    llm : "recorded[:COLUMN]", or "recorded:journal=DIR" with the folder of a run of `extract`, whose readings are all
+        that is known
     judges : "auto", "lexical", "minilm", "static", or sentence-transformers models
     out : folder for the results; a new one, or that of the same comparison
     cache : folder of indexed corpora

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
 from bonanza.errors import SettingsError
 from bonanza.records import Usage
-from bonanza.settings import PriceSettings
 
 Kind = Literal["tokens", "documents", "dollars"]
 
@@ -18,6 +19,14 @@ Kind = Literal["tokens", "documents", "dollars"]
 _NUMBER = r"(\d{1,3}(?:,\d{3}){1,4}(?:\.\d+)?|\d{1,15}(?:\.\d+)?|\.\d+)"
 _MULTIPLES = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 _HELP = 'Write "200k" (tokens), "5%" (of the documents), "$12.50" or "300docs".'
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """US dollars per million tokens."""
+
+    input: float = 0.0
+    output: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +91,20 @@ class _Sum:
     def __add__(self, other: _Sum) -> _Sum:
         return _Sum(self.readings + other.readings, self.usage + other.usage)
 
+    def __sub__(self, other: _Sum) -> _Sum:
+        return _Sum(self.readings - other.readings, self.usage - other.usage)
+
+
+_NOTHING = _Sum()
+
 
 class Account:
-    """What is spent and reserved of a budget. ``spent + reserved`` never passes the limit.
+    """What is spent and reserved of a budget. ``spent + reserved`` never passes the limit. Safe to use from threads.
 
     Adds up tokens and readings, and prices the sums: no rounding accumulates, and the order does not matter.
     """
 
-    def __init__(self, budget: Budget, prices: PriceSettings) -> None:
+    def __init__(self, budget: Budget, prices: Prices) -> None:
         if not (0 <= prices.input < math.inf and 0 <= prices.output < math.inf):  # NaN would fit any budget
             raise SettingsError(
                 f"prices are input {prices.input}, output {prices.output} US dollars per million tokens: "
@@ -101,11 +116,13 @@ class Account:
                 "Give --input-price and --output-price (US dollars per million tokens), or a budget in tokens."
             )
         self.budget, self.prices = budget, prices
-        self._spent, self._reserved = _Sum(), _Sum()
+        self._lock = threading.Lock()
+        self._spent = self._reserved = _NOTHING
+        self._held: dict[str, _Sum] = {}  # what is reserved, by document
 
     @property
     def spent(self) -> float:
-        """What the settled readings took, in the budget's unit."""
+        """What the settled readings and lost calls took, in the budget's unit."""
         return self._amount(self._spent)
 
     @property
@@ -116,29 +133,45 @@ class Account:
     def cost(self, usage: Usage) -> float:
         """US dollars for this usage.
 
-        >>> Account(Budget("dollars", 1.0), PriceSettings(input=0.15, output=0.60)).cost(Usage(1_000_000, 500_000))
+        >>> Account(Budget("dollars", 1.0), Prices(input=0.15, output=0.60)).cost(Usage(1_000_000, 500_000))
         0.45
         """
         return (usage.input_tokens * self.prices.input + usage.output_tokens * self.prices.output) / 1_000_000
 
-    def amount(self, usage: Usage) -> float:
-        """What one reading of this usage takes from the budget."""
-        return self._amount(_Sum(1, usage))
+    def amount(self, usage: Usage, readings: int = 1) -> float:
+        """What readings of this usage together take from the budget."""
+        return self._amount(_Sum(readings, usage))
 
     def _amount(self, total: _Sum) -> float:
         if self.budget.kind == "documents":
             return total.readings
         return total.usage.total if self.budget.kind == "tokens" else self.cost(total.usage)
 
-    def reserve(self, worst_case: Usage) -> bool:
-        """Set aside the worst case of one reading; False, and nothing set aside, if it does not fit."""
-        reserved = self._reserved + _Sum(1, worst_case)
-        if self._amount(self._spent + reserved) > self.budget.limit:
-            return False
-        self._reserved = reserved
-        return True
+    def reserve(self, document_id: str, worst_case: Usage) -> bool:
+        """Set aside the worst case of one reading, in place of what is held for it; False if that does not fit."""
+        return self._hold(document_id, _Sum(1, worst_case))
 
-    def settle(self, worst_case: Usage, actual: Usage) -> None:
-        """Replace the reservation of one reading by what it took."""
-        self._reserved += _Sum(-1, Usage(-worst_case.input_tokens, -worst_case.output_tokens))
-        self._spent += _Sum(1, actual)
+    def reserve_more(self, document_id: str, usage: Usage) -> bool:
+        """Set aside so much again for a reading that must be tried once more; False if that does not fit."""
+        return self._hold(document_id, self._held.get(document_id, _Sum(1)) + _Sum(0, usage))
+
+    def _hold(self, document_id: str, amount: _Sum) -> bool:
+        with self._lock:
+            reserved = self._reserved - self._held.get(document_id, _NOTHING) + amount
+            if self._amount(self._spent + reserved) > self.budget.limit:
+                return False
+            self._held[document_id], self._reserved = amount, reserved
+            return True
+
+    def settle(self, document_id: str, actual: Usage) -> None:
+        """Replace what is held for a reading, if anything is, by what it took."""
+        with self._lock:
+            self._reserved -= self._held.pop(document_id, _NOTHING)
+            self._spent += _Sum(1, actual)
+
+    def owe(self, lost: Usage, paid: Mapping[str, Usage]) -> None:
+        """Charge what earlier processes took: `lost` is gone; what is `paid` for, by document, will be settled."""
+        with self._lock:
+            self._spent += _Sum(0, lost)
+            self._held = {document_id: _Sum(1, usage) for document_id, usage in paid.items()}
+            self._reserved = sum(self._held.values(), _NOTHING)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bonanza.budget import Account, parse_budget
+from bonanza.budget import Account, Prices, parse_budget
 from bonanza.corpus.readers import Fields, open_corpus
 from bonanza.corpus.store import DocumentStore, open_store
 from bonanza.embedders.alignment import AlignedEmbedder, StaticAligner
@@ -23,11 +26,30 @@ from bonanza.embedders.sentence_transformers import (
     load_sentence_transformer,
 )
 from bonanza.embedders.static import RECIPE, SAMPLE, StaticEmbedder, fit_static, load_static
-from bonanza.errors import SettingsError
+from bonanza.errors import FolderError, MissingExtraError, SettingsError
+from bonanza.executors.concurrent import ConcurrentExecutor
+from bonanza.executors.local import LocalExecutor
 from bonanza.extractors.local import LocalExtractor
 from bonanza.extractors.recorded import RecordedExtractor
+from bonanza.extractors.replay import ReplayExtractor
 from bonanza.extractors.rules import RulesExtractor
-from bonanza.interfaces import Aligner, AlignmentReport, Embedder, Extractor, Judge, Policy, Pool, Reader
+from bonanza.extractors.server import ServerExtractor
+from bonanza.extractors.server.client import Endpoint
+from bonanza.extractors.server.known_prices import KNOWN
+from bonanza.extractors.server.prompts import Prompts, load_prompts
+from bonanza.interfaces import (
+    Aligner,
+    AlignmentReport,
+    Embedder,
+    Executor,
+    Extractor,
+    Judge,
+    Policy,
+    Pool,
+    Priced,
+    Reader,
+)
+from bonanza.journal import CallLog, Journal, readings_of
 from bonanza.judges.embedding import embedding_judge
 from bonanza.judges.lexical import lexical_judge
 from bonanza.policies.adaptive import AdaptivePolicy
@@ -37,7 +59,7 @@ from bonanza.policies.nearest import NearestPolicy
 from bonanza.policies.random import RandomPolicy
 from bonanza.policies.round_robin import RoundRobinPolicy
 from bonanza.policies.tsds import TsdsPolicy
-from bonanza.records import Document, Usage
+from bonanza.records import Document, Target, Usage
 from bonanza.settings import CompareSettings, RunSettings
 
 Fetch = Callable[[Sequence[int]], list[Document]]
@@ -55,6 +77,7 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 }
 ALWAYS_COMPARED = ("random", "oracle", "everything")
 RECORDED_COLUMN = "qa_pairs"
+SERVER = "openai:"
 EMBEDDING_BATCH = 2_048  # texts read from disk and embedded at a time
 COST_SAMPLE = 200  # documents whose prompts tell how many the budget is likely to pay for
 LEAST_COST = 0.05  # [ours] of the mean: no document is reckoned to cost next to nothing
@@ -71,7 +94,8 @@ def default_cache() -> Path:
 def build_reader(settings: RunSettings) -> Reader:
     """The corpus that the settings name."""
     kind, _, column = settings.llm.partition(":")
-    recorded = (column or RECORDED_COLUMN) if kind == "recorded" else None
+    replayed = journal_of(settings.llm) is not None
+    recorded = (column or RECORDED_COLUMN) if kind == "recorded" and not replayed else None
     fields = Fields(text=settings.text_field, id=settings.id_field, recorded=recorded)
     return open_corpus(settings.corpus, fields, settings.limit)
 
@@ -82,13 +106,69 @@ def build_store(reader: Reader, cache: Path) -> DocumentStore:
 
 
 def build_extractor(settings: RunSettings) -> Extractor:
-    """What reads documents; `check_names` has refused unknown names."""
+    """What reads documents in this process; `check_names` has refused unknown names."""
+    if (folder := journal_of(settings.llm)) is not None:
+        return ReplayExtractor(readings_of(folder))
     makers: dict[str, Callable[[], Extractor]] = {
         "recorded": RecordedExtractor,
         "rules": RulesExtractor,
         "local": lambda: LocalExtractor(settings.local),
     }
     return makers[settings.llm.partition(":")[0]]()
+
+
+@contextmanager
+def reading(
+    settings: RunSettings, target: Target, journal: Journal, account: Account
+) -> Iterator[tuple[Priced, Executor]]:
+    """What reads documents, and how: in this process, or by many calls at a time."""
+    if not settings.llm.startswith(SERVER):
+        extractor = build_extractor(settings)
+        yield extractor, LocalExecutor(extractor)
+        return
+    endpoint, prompts = build_endpoint(settings), build_prompts(settings, target)
+    with closing(CallLog(journal)) as log:
+        server = ServerExtractor(endpoint, prompts, settings.server, settings.connection, log, account)
+        with closing(ConcurrentExecutor(server)) as executor:
+            yield server, executor
+
+
+def build_endpoint(settings: RunSettings) -> Endpoint:
+    """The server that answers. The key comes from the environment alone."""
+    if find_spec("openai") is None or find_spec("aiolimiter") is None or find_spec("json_repair") is None:
+        raise MissingExtraError(f"--llm {settings.llm}", "server")
+    url = settings.connection.base_url or os.environ.get("OPENAI_BASE_URL")
+    return Endpoint(settings.llm.removeprefix(SERVER), url, os.environ.get("OPENAI_API_KEY"))
+
+
+def build_prompts(settings: RunSettings, target: Target) -> Prompts:
+    """What the model is told, with some reference pairs of middling length where their form is wanted."""
+    by_length = sorted(target.pairs, key=lambda pair: len(pair.question) + len(pair.answer))
+    count = min(settings.server.style, len(by_length))
+    first = (len(by_length) - count) // 2
+    return load_prompts(settings.server.prompts, by_length[first : first + count])
+
+
+def known_rows(settings: RunSettings, store: DocumentStore) -> list[int] | None:
+    """Rows whose reading is known, where a journal is replayed; None: all documents can be read."""
+    if (folder := journal_of(settings.llm)) is None:
+        return None
+    readings = readings_of(folder)
+    known = [row for row, document_id in enumerate(store.ids) if document_id in readings]
+    if not known:
+        raise FolderError(
+            f"{folder}: the journal has {len(readings):,} readings, but none of the {len(store):,} documents of this "
+            "corpus. Name the corpus that it was made from, with the same --id-field."
+        )
+    return known
+
+
+def journal_of(llm: str) -> Path | None:
+    """The run that "recorded:journal=DIR" replays; "journal:DIR" is its older name in comparisons."""
+    for prefix in ("recorded:journal=", "journal:"):
+        if llm.startswith(prefix):
+            return Path(llm.removeprefix(prefix))
+    return None
 
 
 def build_embedder(settings: RunSettings, store: DocumentStore) -> Embedder:
@@ -105,7 +185,7 @@ def build_embedder(settings: RunSettings, store: DocumentStore) -> Embedder:
 
 
 def build_pool(
-    store: DocumentStore, embedder: Embedder, account: Account, extractor: Extractor, rows: Sequence[int] | None = None
+    store: DocumentStore, embedder: Embedder, account: Account, extractor: Priced, rows: Sequence[int] | None = None
 ) -> Pool:
     """What policies choose from: all documents, or those of some rows, renumbered from 0."""
     vectors = embed_corpus(store.texts(EMBEDDING_BATCH), len(store), embedder, store.path)
@@ -121,24 +201,46 @@ def build_pool(
 
 def build_account(settings: RunSettings, documents: int) -> Account:
     """The budget."""
-    return Account(parse_budget(settings.budget, documents), settings.prices)
+    return Account(parse_budget(settings.budget, documents), build_prices(settings))
 
 
-def likely_costs(account: Account, lengths: NDArray[np.int64], fetch: Fetch, extractor: Extractor) -> Costs:
+def build_prices(settings: RunSettings) -> Prices:
+    """The prices that the user gives, or those of a well-known model at OpenAI itself; else the LLM is free."""
+    given, elsewhere = settings.prices, settings.connection.base_url or os.environ.get("OPENAI_BASE_URL")
+    model = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", settings.llm.removeprefix(SERVER))
+    known = KNOWN.get(model, Prices()) if settings.llm.startswith(SERVER) and not elsewhere else Prices()
+    return Prices(
+        known.input if given.input is None else given.input, known.output if given.output is None else given.output
+    )
+
+
+def likely_costs(account: Account, lengths: NDArray[np.int64], fetch: Fetch, extractor: Priced) -> Costs:
     """What reading each document is likely to take, in the budget's unit: float64 array, shape (documents,).
 
     A line in the length of a document, fitted to the prompts of a fixed sample and their typical answers.
     """
     if account.budget.kind == "documents":
         return np.ones(len(lengths))
-    rows = np.sort(np.random.default_rng(0).permutation(len(lengths))[:COST_SAMPLE]).tolist()
-    prompts = [extractor.worst_case(document).input_tokens for document in fetch(rows)]
-    typical = [Usage(prompt, round(TYPICAL_ANSWER * prompt)) for prompt in prompts]  # no answer is looked at
+    rows, typical = _typical(lengths, fetch, extractor)
     amounts, middle = np.array([account.amount(usage) for usage in typical]), lengths[rows].mean()
     from_middle = lengths[rows] - middle
     slope = max(float(from_middle @ amounts) / max(float(from_middle @ from_middle), 1.0), 0.0)
     costs = amounts.mean() + slope * (lengths - middle)
     return np.asarray(np.maximum(costs, max(float(amounts.min()), LEAST_COST * float(amounts.mean()), 1e-12)))
+
+
+def likely_usage(lengths: NDArray[np.int64], fetch: Fetch, extractor: Priced) -> Usage:
+    """What reading one document is likely to take, on average."""
+    _, typical = _typical(lengths, fetch, extractor)
+    total = sum(typical, Usage())
+    return Usage(total.input_tokens // len(typical), total.output_tokens // len(typical))
+
+
+def _typical(lengths: NDArray[np.int64], fetch: Fetch, extractor: Priced) -> tuple[list[int], list[Usage]]:
+    """The rows of a fixed sample, and what reading each is likely to take; no answer is looked at."""
+    rows = np.sort(np.random.default_rng(0).permutation(len(lengths))[:COST_SAMPLE]).tolist()
+    prompts = [extractor.prompt_tokens(document) for document in fetch(rows)]
+    return rows, [Usage(prompt, round(TYPICAL_ANSWER * prompt)) for prompt in prompts]
 
 
 def affordable(account: Account, costs: Costs) -> int:
@@ -176,10 +278,32 @@ def check_names(settings: RunSettings) -> None:
     """Refuse unknown names before anything is read."""
     if settings.policy not in POLICIES:
         raise SettingsError(f"policy {settings.policy!r} is not known. There are: {', '.join(POLICIES)}.")
-    known: Sequence[str] = ("local", "rules", "recorded")
-    kind, colon, column = settings.llm.partition(":")
-    if kind not in known or (colon and (kind != "recorded" or not column)):
-        raise SettingsError(f"llm {settings.llm!r} is not known. There are: local, rules, recorded[:COLUMN].")
+    kind, colon, rest = settings.llm.partition(":")
+    takes = {"local": False, "rules": False, "recorded": True, "openai": True}
+    if kind not in takes or (colon and not (takes[kind] and rest)) or settings.llm == "openai":
+        raise SettingsError(
+            f"llm {settings.llm!r} is not known. There are: openai:MODEL, local, rules, recorded[:COLUMN], "
+            "recorded:journal=DIR."
+        )
+    _check_server(settings)
+
+
+def _check_server(settings: RunSettings) -> None:
+    """Refuse an address that would carry a secret into files, and chunks that would never end."""
+    url = settings.connection.base_url or os.environ.get("OPENAI_BASE_URL") or ""
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise SettingsError(f"base_url {url!r} is no address. Write e.g. http://127.0.0.1:8000/v1.")
+    if parts.username or parts.password or parts.query:
+        raise SettingsError(
+            "base_url holds a user, password or query. Give only the address, and the key in OPENAI_API_KEY."
+        )
+    server = settings.server
+    if server.overlap_characters * 2 >= server.chunk_characters:
+        raise SettingsError(
+            f"server.overlap_characters {server.overlap_characters} must be less than half of "
+            f"server.chunk_characters {server.chunk_characters}."
+        )
 
 
 # Comparisons
@@ -194,8 +318,8 @@ def check_compared(settings: CompareSettings) -> None:
     kind, colon, rest = settings.llm.partition(":")
     if kind not in ("recorded", "journal") or ((colon or kind == "journal") and not rest):
         raise SettingsError(
-            f"llm {settings.llm!r} cannot be replayed. There are: recorded[:COLUMN], journal:DIR (the --out folder of "
-            "a run of `bonanza extract`)."
+            f"llm {settings.llm!r} cannot be replayed. There are: recorded[:COLUMN], recorded:journal=DIR (the --out "
+            "folder of a run of `bonanza extract`)."
         )
 
 

@@ -7,7 +7,9 @@ BonanzaError
 │   ├── TargetError       a reference set cannot be read, or holds nothing
 │   ├── FolderError       the output folder belongs to another run, is in use, or cannot be written
 │   └── MissingExtraError a part that is not installed; the message names the install line
-└── ExtractionError       a document could not be read, for a reason that will not go away by itself
+├── ExtractionError       a document could not be read, for a reason that will not go away by itself
+└── EndpointError         an LLM server does not answer any more (exit status 3: the same command resumes)
+    └── EndpointRefusedError  it refuses every request: key, model or address (exit status 2 if nothing was read)
 
 Each message says what happened, in which input, and what to do next.
 """
@@ -42,6 +44,14 @@ class MissingExtraError(UsageError):
 
     def __init__(self, wanted: str, extra: str) -> None:
         super().__init__(f"{wanted} needs packages that are not installed. Run: pip install 'bonanza[{extra}]'")
+
+
+class EndpointError(BonanzaError):
+    """An LLM server does not answer any more."""
+
+
+class EndpointRefusedError(EndpointError):
+    """An LLM server refuses every request: key, model or address are wrong, or the credit is used up."""
 
 
 class ExtractionError(BonanzaError):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bonanza.records import Document, Reading, Skipped, Target, Usage
+from bonanza.records import Answer, Document, Reading, Skipped, Target, Usage
 
 Matrix = NDArray[np.float32]  # rows are texts, columns are embedding dimensions
 Rows = NDArray[np.int64]  # positions of documents in the pool
@@ -110,8 +110,8 @@ class Aligner(Protocol):
         ...
 
 
-class Extractor(Protocol):
-    """Reads a document and returns the question-answer pairs in it."""
+class Priced(Protocol):
+    """What reading costs, known beforehand."""
 
     @property
     def name(self) -> str:
@@ -119,19 +119,97 @@ class Extractor(Protocol):
         ...
 
     def worst_case(self, document: Document) -> Usage:
-        """Tokens that reading this document can cost at most, every retry included. Reserved before reading."""
+        """Tokens that reading this document can take at most if nothing fails. Reserved before reading."""
         ...
+
+    def prompt_tokens(self, document: Document) -> int:
+        """Prompt tokens that reading this document is likely to take."""
+        ...
+
+
+class Extractor(Priced, Protocol):
+    """Reads a document and returns the question-answer pairs in it."""
 
     def read(self, document: Document) -> Reading:
         """Read it. Never raises for what a document or an answer holds: that becomes the reading's status."""
         ...
 
 
-class Executor(Protocol):
-    """Runs an extractor over documents."""
+class AsyncExtractor(Priced, Protocol):
+    """Reads many documents at a time, waiting for a server."""
 
-    def read(self, extractor: Extractor, documents: Sequence[Document]) -> Iterator[Reading]:
-        """Yield each reading as soon as it is there, in any order."""
+    async def read(self, document: Document) -> Reading:
+        """Read it, as `Extractor.read`.
+
+        Raises
+        ------
+        EndpointError
+            If the server cannot be used at all; the document is then not read.
+        """
+        ...
+
+    async def settle(self) -> None:
+        """Wait a moment for the calls that are under way, and keep their answers; called when reading was cancelled."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class Purse(Protocol):
+    """The budget, as seen by what may need more of it than was reserved."""
+
+    def reserve_more(self, document_id: str, usage: Usage) -> bool:
+        """Set aside so much again for a reading that must be tried once more; False if that does not fit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to an LLM server, before it is sent."""
+
+    document_id: str
+    key: str  # hash of model, prompt and settings: equal keys may share an answer
+    request: str  # what is sent, as JSON; never a key of the user's
+    most: Usage  # what it can take at most
+
+
+class CallLedger(Protocol):
+    """Where every request is kept before it is sent, and every answer before it is used."""
+
+    def answer(self, key: str) -> Answer | None:
+        """The answer that was paid for already."""
+        ...
+
+    async def begin(self, call: Call) -> int:
+        """Keep that a request is about to be sent; its number. Durable when this returns, as the others."""
+        ...
+
+    async def answered(self, number: int, answer: Answer) -> None:
+        """Keep the answer."""
+        ...
+
+    async def failed(self, number: int, cause: str, usage: Usage) -> None:
+        """Keep that there is no answer, and what the request must be taken to have cost."""
+        ...
+
+
+class Executor(Protocol):
+    """Has documents read, one by one or many at a time."""
+
+    def read(self, documents: Sequence[Document], stopping: Callable[[], bool]) -> Iterator[Sequence[Reading]]:
+        """Yield readings as soon as they are there, in any order; ends early when `stopping` says so.
+
+        Raises
+        ------
+        EndpointError
+            If no document can be read any more.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of threads and connections."""
         ...
 
 
@@ -192,8 +270,16 @@ class Ledger(Protocol):
         """The readings already paid for among these documents."""
         ...
 
-    def add(self, reading: Reading) -> None:
-        """Keep a reading; durable when this returns."""
+    def add(self, readings: Sequence[Reading]) -> None:
+        """Keep readings; durable when this returns."""
+        ...
+
+    def paid(self) -> dict[str, Usage]:
+        """What is kept and paid for, by document: readings, and answers that will be part of one."""
+        ...
+
+    def lost(self) -> Usage:
+        """What calls took whose answers never came, in processes that ended before their documents were read."""
         ...
 
     def __len__(self) -> int:

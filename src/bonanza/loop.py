@@ -7,18 +7,21 @@ again; so a resumed run goes the way of an uninterrupted one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bonanza.budget import Account
-from bonanza.errors import FolderError
-from bonanza.interfaces import Cleaner, Executor, Extractor, Ledger, Policy, Pool
+from bonanza.errors import EndpointError, FolderError
+from bonanza.interfaces import Cleaner, Executor, Ledger, Policy, Pool, Priced
 from bonanza.records import Document, Reading, Skipped, Usage
 
-StopReason = Literal["budget spent", "budget too small", "all documents read", "no more pairs", "interrupted"]
+StopReason = Literal[
+    "budget spent", "budget too small", "all documents read", "no more pairs", "interrupted", "endpoint gone"
+]
 
+RESUMABLE = ("interrupted", "endpoint gone")  # ends before the end
 PASSED_OVER_IN_A_ROW = 100  # documents that do not fit what is left of the budget, after which it counts as spent
 
 
@@ -28,7 +31,7 @@ class Parts:
 
     pool: Pool
     policy: Policy
-    extractor: Extractor
+    extractor: Priced
     executor: Executor
     cleaner: Cleaner
     ledger: Ledger
@@ -54,6 +57,7 @@ class Progress:
     passed_over: list[Skipped] = field(default_factory=list)  # documents chosen that no longer fitted the budget
     passed_over_in_a_row: int = 0
     stop_reason: StopReason | None = None
+    gone: EndpointError | None = None  # why nothing can be read any more
     seconds: dict[str, float] = field(default_factory=lambda: {"choose": 0.0, "read": 0.0, "clean": 0.0})
 
     @contextmanager
@@ -90,12 +94,15 @@ def rounds(
     tell : is given each reading as soon as it is in the ledger, before cleaning; not those that are replayed
     """
     progress = Progress()
+    parts.account.owe(parts.ledger.lost(), parts.ledger.paid())
     while progress.stop_reason is None:
         with progress.timed("choose"):
             rows = list(parts.policy.choose(round_size))
         progress.round += 1
         reason = _read_round(parts, rows, progress, stopping, tell) if rows else _exhausted(progress)
         progress.stop_reason = reason or _gives_up(progress, patience)
+        if progress.stop_reason not in (None, *RESUMABLE):
+            _refuse_to_pay_twice(parts, len(progress.read))
         yield progress
 
 
@@ -104,69 +111,73 @@ def _read_round(
 ) -> StopReason | None:
     """Read what fits of the chosen documents, in waves whose worst cases fit the budget together."""
     waiting = list(zip(rows, parts.pool.fetch(rows), strict=True))
+    paid = parts.ledger.find(document.id for _, document in waiting)
     first = len(progress.read)
     while waiting:
-        wave, waiting = _wave(parts, waiting, progress)
+        wave, waiting = _wave(parts, waiting, paid, progress)
         with progress.timed("read"):
-            readings = _readings(parts, [document for _, document, _ in wave], len(progress.read), stopping, tell)
+            readings = _readings(parts, [document for _, document in wave], paid, progress, stopping, tell)
         with progress.timed("clean"):
             progress.read += _cleaned(parts, wave, readings, progress.round)
         if len(readings) < len(wave):
-            return "interrupted"
-        if _spent(parts.account, progress):
+            return "endpoint gone" if progress.gone else "interrupted"
+        if _spent(parts, progress):
             break
     with progress.timed("choose"):
         parts.policy.learn([item.reading for item in progress.read[first:]])
-    return _budget_reason(progress) if _spent(parts.account, progress) else None
+    return _budget_reason(progress) if _spent(parts, progress) else None
 
 
 Chosen = list[tuple[int, Document]]
-Wave = list[tuple[int, Document, Usage]]  # with the worst case that is reserved
 
 
-def _wave(parts: Parts, waiting: Chosen, progress: Progress) -> tuple[Wave, Chosen]:
-    """Split into what can be reserved now and what must wait until reservations are settled.
+def _wave(parts: Parts, waiting: Chosen, paid: Mapping[str, Reading], progress: Progress) -> tuple[Chosen, Chosen]:
+    """Split into what can be read now and what must wait until reservations are settled.
 
     A document that does not fit although nothing is reserved is passed over, and counted. So a document is read exactly
-    if its worst case fits what the documents before it have left, whatever the size of rounds and waves.
+    if its worst case fits what the documents before it have left, whatever the size of rounds and waves. One that
+    was paid for already needs no reservation.
     """
-    wave: Wave = []
+    wave: Chosen = []
     for position, (row, document) in enumerate(waiting):
         worst_case = parts.extractor.worst_case(document)
-        if parts.account.reserve(worst_case):
-            wave.append((row, document, worst_case))
+        if document.id in paid or parts.account.reserve(document.id, worst_case):
+            wave.append((row, document))
             progress.passed_over_in_a_row = 0
         elif wave:
             return wave, waiting[position:]
         else:
-            progress.passed_over.append(_over_budget(document, worst_case, parts.account))
+            amount = f"{parts.account.amount(worst_case):.6g} {parts.account.budget.unit}"
+            where, reason = document.origin or document.id, "over what was left of the budget"
+            progress.passed_over.append(Skipped(where, reason, f"may take {amount}, more than was left"))
             progress.passed_over_in_a_row += 1
-            if progress.passed_over_in_a_row >= PASSED_OVER_IN_A_ROW:
+            if progress.passed_over_in_a_row >= PASSED_OVER_IN_A_ROW and _all_replayed(parts, progress):
                 break
     return wave, []
 
 
-def _over_budget(document: Document, worst_case: Usage, account: Account) -> Skipped:
-    detail = f"may take {account.amount(worst_case):.6g} {account.budget.unit}, left were {account.left:.6g}"
-    return Skipped(document.origin or document.id, "over what was left of the budget", detail)
-
-
 def _readings(
-    parts: Parts, documents: list[Document], replayed: int, stopping: Callable[[], bool], tell: Tell
-) -> dict[str, Reading]:
+    parts: Parts, documents: Sequence[Document], paid: Mapping[str, Reading], progress: Progress,
+    stopping: Callable[[], bool], tell: Tell,
+) -> dict[str, Reading]:  # fmt: skip
     """The readings of a wave, by document: from the ledger, or read now and kept there first. Fewer when stopped."""
-    found = parts.ledger.find(document.id for document in documents)
+    found = {document.id: paid[document.id] for document in documents if document.id in paid}
+    for document_id, reading in found.items():
+        parts.account.settle(document_id, reading.usage)
     unread = [document for document in documents if document.id not in found]
     if not unread or stopping():
         return found
-    _refuse_to_pay_twice(parts, replayed + len(found))
-    for reading in parts.executor.read(parts.extractor, unread):
-        priced = replace(reading, cost_usd=parts.account.cost(reading.usage))
-        parts.ledger.add(priced)
-        tell(priced)
-        found[priced.document_id] = priced
-        if stopping():
-            break
+    _refuse_to_pay_twice(parts, len(progress.read) + len(found))
+    try:
+        for readings in parts.executor.read(unread, stopping):
+            priced = [replace(reading, cost_usd=parts.account.cost(reading.usage)) for reading in readings]
+            parts.ledger.add(priced)
+            for reading in priced:
+                parts.account.settle(reading.document_id, reading.usage)  # at once: another may need to try again
+                tell(reading)
+                found[reading.document_id] = reading
+    except EndpointError as error:
+        progress.gone = error
     return found
 
 
@@ -179,20 +190,25 @@ def _refuse_to_pay_twice(parts: Parts, replayed: int) -> None:
         )
 
 
-def _cleaned(parts: Parts, wave: Wave, readings: dict[str, Reading], round_number: int) -> Iterator[DocumentRead]:
-    """Settle and clean in the order in which the documents were chosen, whatever order they were read in."""
+def _cleaned(parts: Parts, wave: Chosen, readings: dict[str, Reading], round_number: int) -> Iterator[DocumentRead]:
+    """Clean in the order in which the documents were chosen, whatever order they were read in."""
     clusters = parts.policy.clusters
-    for row, document, worst_case in wave:
+    for row, document in wave:
         if (reading := readings.get(document.id)) is None:
             continue  # interrupted before its turn
-        parts.account.settle(worst_case, reading.usage)
         cluster = None if clusters is None else int(clusters[row])
         yield DocumentRead(row, round_number, cluster, parts.cleaner.clean(reading))
 
 
-def _spent(account: Account, progress: Progress) -> bool:
-    least = 1 if account.budget.kind == "documents" else 1e-9
-    return account.left < least or progress.passed_over_in_a_row >= PASSED_OVER_IN_A_ROW
+def _spent(parts: Parts, progress: Progress) -> bool:
+    least = 1 if parts.account.budget.kind == "documents" else 1e-9
+    nothing_fits = parts.account.left < least or progress.passed_over_in_a_row >= PASSED_OVER_IN_A_ROW
+    return nothing_fits and _all_replayed(parts, progress)
+
+
+def _all_replayed(parts: Parts, progress: Progress) -> bool:
+    """Nothing that was paid for before is still to come; calls that a killed process lost may have used up the rest."""
+    return len(progress.read) >= len(parts.ledger)
 
 
 def _budget_reason(progress: Progress) -> StopReason:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 ReadingStatus = Literal["ok", "empty", "unparsable", "refused", "truncated", "failed"]
+Finish = Literal["stop", "length", "refused"]  # an answer's end: its own, cut off at its limit, declined or filtered
 PairStatus = Literal["kept", "duplicate", "contaminated", "ungrounded", "malformed"]
 
 CHARACTERS_PER_TOKEN = 4  # usual estimate for English under a 32k-128k BPE vocabulary; METHODS section 4 prices with it
@@ -84,6 +85,9 @@ class Usage:
     def __add__(self, other: Usage) -> Usage:
         return Usage(self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens)
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(self.input_tokens - other.input_tokens, self.output_tokens - other.output_tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -114,11 +118,22 @@ class Reading:
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
     detail: str = ""  # cause of a status that is not ok, or the raw answer that could not be used
+    estimated: bool = False  # some of the usage is reckoned, not reported by a server
 
     @property
     def kept(self) -> tuple[Pair, ...]:
         """The pairs that cleaning let through."""
         return tuple(pair for pair in self.pairs if pair.status == "kept")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an LLM server gave for one request, and what it took."""
+
+    text: str
+    finish: Finish
+    usage: Usage
+    estimated: bool = False  # the usage is reckoned, not reported
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,8 +18,7 @@ from bonanza import build
 from bonanza.budget import Account
 from bonanza.cleaning.exact import ExactCleaner
 from bonanza.corpus.targets import read_target
-from bonanza.errors import FolderError, MissingExtraError
-from bonanza.executors.local import LocalExecutor
+from bonanza.errors import EndpointRefusedError, FolderError, MissingExtraError
 from bonanza.exports.card import card
 from bonanza.exports.folder import (
     ReadDocument,
@@ -33,11 +33,11 @@ from bonanza.exports.measures import Measures, measure
 from bonanza.interfaces import Embedder, Policy, Reader
 from bonanza.journal import Journal
 from bonanza.loop import Parts, Progress, rounds
-from bonanza.records import Pair, Reading, Skipped, Target
-from bonanza.settings import RunSettings, as_mapping, differences
+from bonanza.records import Pair, Reading, Skipped, Target, Usage
+from bonanza.settings import RunSettings, as_mapping, differences, identity
 from bonanza.version import __version__
 
-VALID_BUT_EARLY = ("budget too small", "no more pairs", "interrupted")
+VALID_BUT_EARLY = ("budget too small", "no more pairs", "interrupted", "endpoint gone")
 
 
 class Watcher(Protocol):
@@ -99,29 +99,65 @@ class ExtractResult:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What a run would do."""
+
+    documents: int
+    skipped: int  # records of the corpus that could not be used
+    references: int
+    extractor: str
+    policy: str
+    affordable: int  # documents that the budget is likely to pay for
+    usage: Usage  # of a document, likely
+    account: Account
+
+
+def plan(settings: RunSettings, cache: Path | None = None) -> Plan:
+    """Say what `run` would do, without calling or writing anything but the index of the corpus."""
+    build.check_names(settings)
+    with tempfile.TemporaryDirectory() as scratch, Journal(Path(scratch)) as journal, ExitStack() as held:
+        inputs = read_target(settings.target), build.build_reader(settings)
+        job = _prepared(settings, *inputs, cache or build.default_cache(), journal, Path(scratch), Silent(), held)
+        pool, parts = job.parts.pool, job.parts
+        usage = build.likely_usage(pool.lengths, pool.fetch, parts.extractor)
+        return Plan(
+            len(pool), len(job.skipped), len(job.target.pairs), parts.extractor.name, settings.policy, pool.affordable,
+            usage, parts.account,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class _Job:
     """A run that is ready to go."""
 
     settings: RunSettings
     target: Target
     skipped: Sequence[Skipped]  # records of the corpus that could not be used
+    unknown: int  # documents that a replayed journal never read
     embedder: Embedder
     parts: Parts
+    journal: Journal
     clock: _Clock
 
 
 def run(
     settings: RunSettings, out: Path, cache: Path | None = None, watcher: Watcher | None = None,
     stopping: Callable[[], bool] = lambda: False, reader: Reader | None = None, target: Target | None = None,
+    reuse: Sequence[Path] = (),
 ) -> ExtractResult:  # fmt: skip
-    """Carry out `extract` with checked settings; `reader` and `target` stand in for the named ones."""
+    """Carry out `extract` with checked settings; `reader` and `target` stand in for the named ones.
+
+    `reuse`: folders of other runs; answers in their journals that this run needs are taken over as paid for.
+    """
     watcher = watcher or Silent()
     build.check_names(settings)
     _refuse_foreign(out)
-    with Journal(out) as journal:
-        _refuse_other(out, journal, {"settings": as_mapping(settings)})
+    with Journal(out) as journal, ExitStack() as held:
+        _refuse_other(out, journal, {"settings": identity(settings)})
         inputs = target or read_target(settings.target), reader or build.build_reader(settings)
-        job = _prepared(settings, *inputs, cache or build.default_cache(), journal, out, watcher)
+        for folder in reuse:
+            journal.adopt(folder)
+        job = _prepared(settings, *inputs, cache or build.default_cache(), journal, out, watcher, held)
         write_text(out / "settings.yaml", yaml.safe_dump(as_mapping(settings), sort_keys=False, allow_unicode=True))
         progress = _loop(job, watcher, stopping)
         watcher.stage("writing the results")
@@ -129,8 +165,9 @@ def run(
 
 
 def _prepared(
-    settings: RunSettings, target: Target, reader: Reader, cache: Path, journal: Journal, out: Path, watcher: Watcher
-) -> _Job:
+    settings: RunSettings, target: Target, reader: Reader, cache: Path, journal: Journal, out: Path, watcher: Watcher,
+    held: ExitStack,
+) -> _Job:  # fmt: skip
     """Index and embed the corpus, build the parts, and claim the folder for this run."""
     clock = _Clock()
     watcher.stage("reading the corpus")
@@ -140,18 +177,19 @@ def _prepared(
     watcher.stage("embedding the corpus")
     with clock.timed("embed"):
         embedder = build.build_embedder(settings, store)
-        extractor = build.build_extractor(settings)
+        extractor, executor = held.enter_context(build.reading(settings, target, journal, account))
     owner = {
-        "settings": as_mapping(settings), "corpus": store.path.name, "target": target.id,
+        "settings": identity(settings), "corpus": store.path.name, "target": target.id,
         "embedder": embedder.name, "extractor": extractor.name, "bonanza": __version__,
     }  # fmt: skip
     _refuse_other(out, journal, owner)
     with clock.timed("embed"):
-        pool = build.build_pool(store, embedder, account, extractor)
+        rows = build.known_rows(settings, store)
+        pool = build.build_pool(store, embedder, account, extractor, rows)
     policy = build.build_policy(settings, embedder)
     journal.claim(owner)
-    parts = Parts(pool, policy, extractor, LocalExecutor(), ExactCleaner(), journal, account)
-    return _Job(settings, target, store.skipped, embedder, parts, clock)
+    parts = Parts(pool, policy, extractor, executor, ExactCleaner(), journal, account)
+    return _Job(settings, target, store.skipped, len(store) - len(pool), embedder, parts, journal, clock)
 
 
 def _loop(job: _Job, watcher: Watcher, stopping: Callable[[], bool]) -> Progress:
@@ -163,6 +201,8 @@ def _loop(job: _Job, watcher: Watcher, stopping: Callable[[], bool]) -> Progress
     for progress in rounds(parts, settings.round_size, settings.patience, stopping, watcher.reading):
         watcher.round(progress, parts.account, parts.policy)
     job.clock.add(progress.seconds)
+    if isinstance(progress.gone, EndpointRefusedError) and not progress.read:
+        raise progress.gone
     return progress
 
 
@@ -180,32 +220,51 @@ def _finish(job: _Job, progress: Progress, out: Path) -> ExtractResult:
 
 def _summary(job: _Job, progress: Progress, documents: Sequence[ReadDocument], measures: Measures) -> dict[str, Any]:
     settings, account = job.settings, job.parts.account
-    usage, report, statuses = progress.usage, dict(job.parts.policy.report()), status_counts(documents)
+    report, statuses = dict(job.parts.policy.report()), status_counts(documents)
+    usage, unread = progress.usage, _unread(job.journal, documents)
+    total, kept = usage + unread, statuses["pairs"].get("kept", 0)
+    spent, cost = account.amount(total, len(documents)), account.cost(total)
     warmup = sum(item.reading.usage.total for item in progress.read[: report.get("warmup", 0)])
     return {
         "documents_total": len(job.parts.pool),
         "documents_read": len(documents),
         "pairs_extracted": sum(statuses["pairs"].values()),
-        "pairs_kept": statuses["pairs"].get("kept", 0),
-        "tokens": {"input": usage.input_tokens, "output": usage.output_tokens, "warmup": warmup, "total": usage.total},
-        "cost_usd": account.cost(usage),
-        "budget": {"kind": account.budget.kind, "limit": account.budget.limit, "spent": account.spent},
+        "pairs_kept": kept,
+        "tokens": {
+            "input": total.input_tokens, "output": total.output_tokens, "warmup": warmup, "total": total.total,
+            "unread": unread.total, "estimated_documents": sum(item.reading.estimated for item in documents),
+        },
+        "cost_usd": cost,
+        "cost_usd_per_1000_pairs": 1000 * cost / kept if kept else None,
+        "prices": asdict(account.prices),
+        "budget": {
+            "kind": account.budget.kind, "limit": account.budget.limit, "spent": spent,
+            "left": account.budget.limit - spent,
+        },
         "stop_reason": progress.stop_reason,
+        "stop_detail": str(progress.gone or ""),
         "rounds": progress.round,
         **{name: getattr(settings, name) for name in ("policy", "llm", "embedder", "seed")},
         "seconds": job.clock.report(),
         "transport_cost": {"start": measures.cost_at_start, "end": measures.cost_at_end},
         "statuses": statuses["documents"],
         "pair_statuses": statuses["pairs"],
-        "left_out": _left_out(job.skipped, job.target, progress),
+        "left_out": _left_out(job, progress),
         "policy_report": report,
-    }
+    }  # fmt: skip
 
 
-def _left_out(skipped: Sequence[Skipped], target: Target, progress: Progress) -> dict[str, int]:
+def _unread(journal: Journal, documents: Sequence[ReadDocument]) -> Usage:
+    """What calls took that are part of no reading: their answers are lost, or wait for the run to be resumed."""
+    read = sum((document.reading.usage for document in documents), Usage())
+    return journal.lost() + sum(journal.paid().values(), Usage()) - read
+
+
+def _left_out(job: _Job, progress: Progress) -> dict[str, int]:
     """How many records were left out, by reason."""
-    counts: dict[str, int] = {}
-    for where, records in (("corpus", skipped), ("chosen", progress.passed_over), ("target", target.skipped)):
+    counts = {"corpus: never read in the journal": job.unknown} if job.unknown else {}
+    records_of = (("corpus", job.skipped), ("chosen", progress.passed_over), ("target", job.target.skipped))
+    for where, records in records_of:
         for record in records:
             key = f"{where}: {record.reason}"
             counts[key] = counts.get(key, 0) + 1
@@ -222,7 +281,7 @@ def _refuse_foreign(out: Path) -> None:
 
 def _refuse_other(out: Path, journal: Journal, owner: Mapping[str, Any]) -> None:
     """A folder belongs to one run: equal settings, corpus and target."""
-    there = journal.belongs_to()
+    there = {} if journal.is_empty else journal.belongs_to()
     lines = differences(owner, {key: there[key] for key in owner if key in there}) if there else []
     if lines:
         raise FolderError(

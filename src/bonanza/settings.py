@@ -125,12 +125,12 @@ class NearestSettings:
 
 @dataclass(frozen=True, slots=True)
 class PriceSettings:
-    """US dollars per million tokens. Zero: the LLM is free, and a budget in dollars is refused."""
+    """US dollars per million tokens. Both zero: the LLM is free, and a budget in dollars is refused."""
 
     __pydantic_config__ = _STRICT
 
-    input: NotNegative = 0.0
-    output: NotNegative = 0.0
+    input: NotNegative | None = None  # None: from the table of known models, or 0
+    output: NotNegative | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,37 @@ class LocalSettings:
     answer_tokens: Positive = 400  # [ours] most new tokens per part
     pairs_per_part: Positive = 2  # [ours] more would only say the same again
     threads: Positive = 2  # [ours]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What a model behind a server is asked for."""
+
+    __pydantic_config__ = _STRICT
+
+    chunk_characters: Annotated[int, Ge(200)] = 12_000  # [ours] about 3,000 tokens; longer documents are read in pieces
+    overlap_characters: Count = 400  # [ours] a few sentences, so that none is torn in two
+    answer_tokens: Positive = 2_000  # [ours] most new tokens per call; models that think aloud need more
+    pairs_per_chunk: Positive = 8  # [ours] most pairs that are asked for
+    temperature: NotNegative = 0.0  # [ours] the same answer to the same question
+    style: Annotated[int, Ge(0), Le(10)] = 0  # reference pairs shown for form; --style: 3 [ours]
+    refine: bool = False  # a second call mends the pairs [paper: EQUAL, step 6]; it costs as much again
+    prompts: str | None = None  # folder of prompts in place of ours
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """How a server is reached. Does not decide the outcome: a run may be resumed with other values."""
+
+    __pydantic_config__ = _STRICT
+
+    base_url: str | None = None  # None: $OPENAI_BASE_URL, or OpenAI
+    concurrency: Positive = 128  # [ours] most calls at a time; fewer while the server pushes back
+    rpm: Positive | None = None  # most requests per minute
+    tpm: Positive | None = None  # most tokens per minute, prompt and longest answer
+    timeout: Above = 180.0  # [ours] seconds for a whole answer
+    retries: Count = 3  # [ours] of a call that broke; being told to wait does not count
+    give_up_after: Above = 300.0  # [ours] seconds in which every call failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +200,8 @@ class RunSettings:
     nearest: NearestSettings = field(default_factory=NearestSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
+    connection: ConnectionSettings = field(default_factory=ConnectionSettings)
 
 
 # Policies of a comparison where none are named
@@ -189,7 +222,7 @@ class CompareSettings:
     policies: tuple[str, ...] = COMPARED
     budgets: tuple[str, ...] = ("2%", "5%", "10%")  # of the tokens that reading everything costs; or "200k" tokens
     seeds: Positive = 3  # 0, 1, ... of each policy that draws
-    llm: str = "recorded"  # "recorded[:COLUMN]", or "journal:DIR" of a run
+    llm: str = "recorded"  # "recorded[:COLUMN]", or "recorded:journal=DIR" of a run
     judges: tuple[str, ...] = ("auto",)
     embedder: str = "static"
     limit: Positive | None = None
@@ -247,6 +280,11 @@ def _all_keys(kind: type) -> set[str]:
     """Names of the settings of a class, and of those nested in it."""
     nested: list[Any] = [item.default_factory for item in fields(kind) if isinstance(item.default_factory, type)]
     return {item.name for item in fields(kind)}.union(*(_all_keys(inner) for inner in nested))
+
+
+def identity(settings: RunSettings) -> dict[str, Any]:
+    """What decides the outcome, as plain values: all but how a server is reached."""
+    return {key: value for key, value in as_mapping(settings).items() if key != "connection"}
 
 
 def as_mapping(settings: RunSettings | CompareSettings) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def test_warnings_are_printed(bonanza, basics):
             ["policy 'nearest:best' is not known. There are: adaptive, equal, ", "nearest:max"],
         ),
         ({"--budgets": "300docs"}, ["budget '300docs' cannot be compared at", "of the tokens that reading everything"]),
-        ({"--llm": "local"}, ["llm 'local' cannot be replayed. There are: recorded[:COLUMN], journal:DIR"]),
+        ({"--llm": "local"}, ["llm 'local' cannot be replayed. There are: recorded[:COLUMN], recorded:journal=DIR"]),
         ({"--llm": "journal:no/such"}, ["no/such: holds no journal.sqlite. Name the --out folder"]),
         ({"--llm": "recorded:nope"}, ["no recorded pairs", "'nope'"]),
         ({"--set": "equal.cluster=3"}, ["there is no setting 'cluster'. Settings: ", "clusters"]),

@@ -115,7 +115,7 @@ def test_nothing_is_printed_as_markup(bonanza, basics, small_corpus, tmp_path):
         ({"--budget": "$5"}, ["Give --input-price and --output-price", "or a budget in tokens"]),
         ({"--budget": "0.1%"}, ["budget '0.1%' is less than one document (the corpus has 200)"]),
         ({"--policy": "best"}, ["policy 'best' is not known. There are: adaptive, equal, nearest, ", "tsds"]),
-        ({"--llm": "oracle"}, ["llm 'oracle' is not known. There are: local, rules, recorded[:COLUMN]"]),
+        ({"--llm": "oracle"}, ["llm 'oracle' is not known. There are: openai:MODEL, local, rules, recorded[:COLUMN]"]),
         ({"--llm": "recorded:nope"}, ["no recorded pairs", "'nope'", "--llm recorded:"]),
         ({"--embedder": "no/such-model"}, ["embedder 'no/such-model'", "Give 'static'"]),
         ({"--seed": "-1"}, ["setting 'seed' is -1: input should be greater than or equal to 0"]),
@@ -237,7 +237,7 @@ def test_a_budget_too_small_for_one_document_ends_early_in_one_line(bonanza, bas
     )
     first = json.loads((basics["--out"] / "skipped.jsonl").read_text().splitlines()[0])
     assert first["reason"] == "over what was left of the budget"
-    assert first["detail"].endswith("tokens, left were 10")
+    assert first["detail"].endswith("tokens, more than was left")
 
 
 def test_a_corpus_without_pairs_ends_early_in_one_line(bonanza, basics, tmp_path):
@@ -311,7 +311,8 @@ def test_the_installed_command_keeps_to_the_exit_statuses(basics):
     command = Path(sys.executable).with_name("bonanza")
     wrong = outcome_of(command, *line_of({**basics, "--llm": "?"}))
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr == "bonanza: llm '?' is not known. There are: local, rules, recorded[:COLUMN].\n"
+    known = "openai:MODEL, local, rules, recorded[:COLUMN], recorded:journal=DIR"
+    assert wrong.stderr == f"bonanza: llm '?' is not known. There are: {known}.\n"
     early = outcome_of(command, *line_of({**basics, "--budget": "1"}))
     assert early.returncode == 3
     version = outcome_of(command, "--version")

@@ -310,7 +310,7 @@ def test_a_journal_that_has_grown_makes_another_comparison(small_corpus, tmp_pat
     with Journal(tmp_path / "run") as journal:
         read = journal.find(record["id"] for record in small_corpus.records)
         unread = next(record["id"] for record in small_corpus.records if record["id"] not in read)
-        journal.add(replace(next(iter(read.values())), document_id=unread, pairs=()))
+        journal.add([replace(next(iter(read.values())), document_id=unread, pairs=())])
     with pytest.raises(FolderError, match=r"belongs to a comparison with other settings. Here inputs.readings: "):
         bonanza.compare(*sources(small_corpus), **arguments)
 
@@ -472,7 +472,7 @@ def test_a_folder_that_holds_something_else_is_refused_untouched(by_hand):
         ({"policies": "best"}, r"policy 'best' is not known. There are: .*round_robin.*nearest:max.*equal:nearest"),
         ({"policies": "nearest:middle"}, "policy 'nearest:middle' is not known. There are: "),
         ({"policies": "random:max"}, "policy 'random:max' is not known"),
-        ({"llm": "rules"}, r"llm 'rules' cannot be replayed. There are: recorded\[:COLUMN\], journal:DIR"),
+        ({"llm": "rules"}, r"llm 'rules' cannot be replayed. There are: recorded\[:COLUMN\], recorded:journal=DIR"),
         ({"llm": "journal:"}, "llm 'journal:' cannot be replayed"),
         ({"llm": "recorded:"}, "llm 'recorded:' cannot be replayed"),
         ({"budgets": "5%,300docs"}, 'budget \'300docs\' cannot be compared at. Write "5%" .of the tokens that reading'),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bonanza.extractors.local import LocalExtractor, split_text
+from bonanza.algorithms.chunking import split_text
+from bonanza.extractors.local import LocalExtractor
 from bonanza.records import Document
 from bonanza.settings import LocalSettings
 

@@ -13,14 +13,16 @@ import typer
 from bonanza import __version__
 from bonanza.cli.compare import compare
 from bonanza.cli.demo import demo
+from bonanza.cli.estimate import estimate
 from bonanza.cli.extract import extract
-from bonanza.cli.printable import printable
+from bonanza.cli.printable import LONGEST_MESSAGE, printable
+from bonanza.cli.prompts import prompts
 from bonanza.errors import BonanzaError
-
-LONGEST_MESSAGE = 2_000  # characters
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command()(extract)
+app.command()(estimate)
+app.command()(prompts)
 app.command()(compare)
 app.command()(demo)
 

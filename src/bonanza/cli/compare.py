@@ -32,7 +32,9 @@ def compare(
     seeds: Annotated[int | None, typer.Option(help="Runs of each policy that draws at random. [default: 3]")] = None,
     llm: Annotated[
         str | None,
-        typer.Option(help="recorded[:COLUMN], or journal:DIR, the folder of an extract run. [default: recorded]"),
+        typer.Option(
+            help="recorded[:COLUMN], or recorded:journal=DIR, the folder of an extract run. [default: recorded]"
+        ),
     ] = None,
     judges: Annotated[str | None, typer.Option(help=JUDGES_HELP)] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results. The same command again resumes.")] = None,

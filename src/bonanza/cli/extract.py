@@ -13,7 +13,13 @@ ENDED_EARLY = {
     "no more pairs": "the last documents gave no pair that was kept, as many as the setting patience allows. What was "
     "found is written.",
     "interrupted": "stopped as asked. The same command resumes.",
+    "endpoint gone": "",
 }
+STYLE_EXAMPLES = 3  # [ours] reference pairs that --style shows
+LLM_HELP = (
+    "openai:MODEL (any OpenAI-compatible server; key in OPENAI_API_KEY) | local | rules | recorded[:COLUMN] | "
+    "recorded:journal=DIR, the answers of an earlier run"
+)
 OUT_HELP = "Folder for the results. The same command again resumes."
 
 
@@ -25,7 +31,7 @@ def extract(
     budget: Annotated[
         str | None, typer.Option(help='Hard cap: "200k" tokens, "5%" of documents, "$12.50", "300docs".')
     ] = None,
-    llm: Annotated[str | None, typer.Option(help="local | rules | recorded[:COLUMN]")] = None,
+    llm: Annotated[str | None, typer.Option(help=LLM_HELP)] = None,
     out: Annotated[Path | None, typer.Option(help=OUT_HELP)] = None,
     policy: Annotated[
         str | None,
@@ -38,32 +44,56 @@ def extract(
     id_field: Annotated[str | None, typer.Option(help="[default: id]; without one, the hash of the text.")] = None,
     input_price: Annotated[float | None, typer.Option(help="US dollars per million prompt tokens.")] = None,
     output_price: Annotated[float | None, typer.Option(help="US dollars per million completion tokens.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of the server, e.g. http://127.0.0.1:8000/v1 [default: OPENAI_BASE_URL]")
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Most calls at a time. [default: 128]")] = None,
+    rpm: Annotated[int | None, typer.Option(help="Most requests per minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(help="Most tokens per minute.")] = None,
+    style: Annotated[
+        bool, typer.Option("--style", help="Show the model three reference pairs, for their form.")
+    ] = False,
+    refine: Annotated[bool, typer.Option("--refine", help="Have the pairs mended by a second call.")] = False,
+    prompts: Annotated[
+        str | None, typer.Option(help="Folder of prompts in place of ours; see `bonanza prompts`.")
+    ] = None,
+    reuse: Annotated[
+        list[Path] | None, typer.Option(help="Folder of another run whose answers count as paid here.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; call nobody, write nothing.")] = False,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings; options on the command line win.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, e.g. equal.clusters=100.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder of indexed corpora [default: ~/.cache/bonanza].")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Choose documents, have them read, keep their pairs; never a token over the budget."""
-    from bonanza.cli.progress import Terminal, summary_lines
+    from bonanza.cli.printable import LONGEST_MESSAGE, printable
+    from bonanza.cli.progress import Terminal, plan_lines, summary_lines
     from bonanza.cli.signals import stop_requests
     from bonanza.cli.values import merged
     from bonanza.errors import UsageError
-    from bonanza.run import run
+    from bonanza.run import plan, run
     from bonanza.settings import settings_from
 
     given: dict[str, Any] = {
         "corpus": tuple(corpus) if corpus else None, "target": target, "budget": budget, "llm": llm, "policy": policy,
         "embedder": embedder, "seed": seed, "limit": limit, "text_field": text_field, "id_field": id_field,
-        "prices.input": input_price, "prices.output": output_price,
+        "prices.input": input_price, "prices.output": output_price, "connection.base_url": base_url,
+        "connection.concurrency": concurrency, "connection.rpm": rpm, "connection.tpm": tpm,
+        "server.style": STYLE_EXAMPLES if style else None, "server.refine": refine or None, "server.prompts": prompts,
     }  # fmt: skip
     values = merged(config, {key: value for key, value in given.items() if value is not None}, set_ or [])
-    if out is None:
+    if out is None and not dry_run:
         raise UsageError("--out is missing: name a folder for the results.")
     settings = settings_from(values, str(config) if config else "command line")
+    if dry_run or out is None:
+        typer.echo("\n".join(plan_lines(plan(settings, cache))))
+        return
     with stop_requests() as stopping, Terminal(quiet=quiet) as terminal:
-        result = run(settings, out, cache, terminal, stopping)
+        result = run(settings, out, cache, terminal, stopping, reuse=reuse or ())
     if not quiet:
         typer.echo("\n".join(summary_lines(result.summary, out)))
     if result.ended_early:
-        typer.echo(f"bonanza: {out}: ended early: {ENDED_EARLY[result.summary['stop_reason']]}", err=True)
+        why = printable(ENDED_EARLY[result.summary["stop_reason"]] + result.summary["stop_detail"], LONGEST_MESSAGE)
+        typer.echo(f"bonanza: {out}: ended early: {why}", err=True)
         raise typer.Exit(3)

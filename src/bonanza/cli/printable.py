@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+LONGEST_MESSAGE = 2_000  # characters
+
 
 def printable(text: str, most: int) -> str:
     r"""Put a text on one line, control characters as spaces, cut to `most` characters.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bonanza.budget import Account
+from bonanza.estimate import Estimate
 from bonanza.interfaces import Policy
 from bonanza.loop import Progress
 from bonanza.records import Reading
+from bonanza.run import Plan
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -152,8 +155,7 @@ def summary_lines(summary: Mapping[str, Any], out: Path) -> list[str]:
         f"pairs     {summary['pairs_kept']:,} kept of {summary['pairs_extracted']:,}  {pair_statuses}",
         f"tokens    {tokens['total']:,} ({tokens['input']:,} prompt, {tokens['output']:,} completion)",
     ]
-    if summary["cost_usd"]:
-        lines.append(f"cost      ${summary['cost_usd']:.4f}")
+    lines += _money_lines(summary)
     if cost["end"] is not None:
         fall = f"{cost['start']:.4f} at the start, {cost['end']:.4f} of all; lower is closer"
         lines.append(f"transport cost to the target  {fall}")
@@ -162,6 +164,64 @@ def summary_lines(summary: Mapping[str, Any], out: Path) -> list[str]:
     if summary["left_out"]:
         lines.append(f"left out  {_counts(summary['left_out'])[1:-1]}; listed in {out / 'skipped.jsonl'}")
     return [*lines, f"written   {out / 'train.jsonl'}"]
+
+
+def _money_lines(summary: Mapping[str, Any]) -> list[str]:
+    tokens, prices, lines = summary["tokens"], summary["prices"], []
+    if summary["cost_usd"]:
+        each = summary["cost_usd_per_1000_pairs"]
+        per_thousand = f", ${each:,.2f} per 1,000 kept pairs" if each is not None else ""
+        at = f"${prices['input']:g} / ${prices['output']:g} per million tokens"
+        lines.append(f"cost      ${summary['cost_usd']:.4f}{per_thousand}, at {at}")
+    if reckoned := tokens["estimated_documents"]:
+        lines.append(f"          {reckoned:,} documents: some tokens are reckoned, the server's figures were missing")
+    if tokens["unread"]:
+        lines.append(f"          {tokens['unread']:,} tokens went into documents that are not read to the end")
+    return lines
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """What a run would do, on one screen."""
+    budget, each, prices = plan.account.budget, plan.usage, plan.account.prices
+    lines = [
+        f"corpus    {plan.documents:,} documents, {plan.skipped:,} records left out",
+        f"target    {plan.references:,} reference pairs",
+        f"read by   {plan.extractor}, chosen by {plan.policy}",
+        f"budget    {spent_of(0, budget.limit, budget.kind)} spent; pays for about {plan.affordable:,} documents",
+        f"each      about {each.input_tokens:,} prompt and {each.output_tokens:,} completion tokens",
+    ]
+    if cost := plan.account.cost(each):
+        lines.append(
+            f"prices    ${prices.input:g} / ${prices.output:g} per million tokens, about ${cost:.5f} per document"
+        )
+    return [*lines, "Nothing was called, and nothing written but the index of the corpus."]
+
+
+def estimate_lines(estimate: Estimate, out: Path) -> list[str]:
+    """What a budget would buy, on one screen."""
+    pilot = estimate.pilot
+    lines = [
+        f"pilot     {pilot['documents_read']:,} documents read, {pilot['pairs_kept']:,} pairs kept",
+        "the whole budget would give, with an interval of 80% (later documents tend to hold fewer pairs):",
+    ]
+    for name, unit, interval in (
+        ("documents", "", estimate.documents), ("pairs", "", estimate.pairs), ("tokens", "", estimate.tokens),
+        ("dollars", "$", estimate.cost_usd), ("minutes", "", estimate.minutes),
+    ):  # fmt: skip
+        if name != "dollars" or interval.expected:
+            expected, low, high = (unit + _rounded(some) for some in (interval.expected, interval.low, interval.high))
+            lines.append(f"{name:9} {expected}  ({low} to {high})")
+    return [*lines, f"written   {out}; `bonanza extract --reuse {out}` uses its answers"]
+
+
+def _rounded(value: float) -> str:
+    """Three digits.
+
+    >>> _rounded(12345.6), _rounded(1.2345), _rounded(0.0123)
+    ('12,300', '1.23', '0.0123')
+    """
+    digits = 2 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{round(value, digits):,.{max(digits, 0)}f}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonanza import build
-from bonanza.budget import Account, Budget, parse_budget
+from bonanza.budget import Account, Budget, Prices, parse_budget
 from bonanza.comparison.pairs import DistinctPairs, distinct_pairs
 from bonanza.corpus.store import DocumentStore
 from bonanza.errors import CorpusError, FolderError, SettingsError
@@ -21,7 +21,7 @@ from bonanza.extractors.replay import ReplayExtractor
 from bonanza.interfaces import Embedder, Pool, Reader
 from bonanza.journal import readings_of
 from bonanza.records import Document, Pair, Reading, Target
-from bonanza.settings import CompareSettings, PriceSettings
+from bonanza.settings import CompareSettings
 
 BATCH = 2_048  # documents read from disk at a time
 
@@ -83,8 +83,8 @@ def prepared(settings: CompareSettings, inputs: Inputs, cache: Path, tell: Calla
     UsageError
         If no document is known, or those that are hold no pair.
     """
-    kind, _, folder = settings.llm.partition(":")
-    journaled = readings_of(Path(folder)) if kind == "journal" else None
+    folder = build.journal_of(settings.llm)
+    journaled = readings_of(folder) if folder else None
     tell("reading the corpus")
     store = build.build_store(inputs.reader, cache)
     known, hidden = _recorded(settings, store) if journaled is None else (_known(journaled, store, folder), 0)
@@ -93,7 +93,7 @@ def prepared(settings: CompareSettings, inputs: Inputs, cache: Path, tell: Calla
     tell("embedding the corpus")
     embedder = build.build_embedder(build.compared(settings, "random"), store)
     extractor = ReplayExtractor({reading.document_id: reading for reading in known.values()})
-    everything = Account(Budget("tokens", math.inf), PriceSettings())
+    everything = Account(Budget("tokens", math.inf), Prices())
     pool = build.build_pool(store, embedder, everything, extractor, list(known))
     return Bench(settings, inputs, store, embedder, pool, extractor, list(known.values()), pairs, hidden)
 
@@ -109,7 +109,7 @@ def _recorded(settings: CompareSettings, store: DocumentStore) -> tuple[dict[int
     return known, hidden
 
 
-def _known(journaled: Mapping[str, Reading], store: DocumentStore, folder: str) -> dict[int, Reading]:
+def _known(journaled: Mapping[str, Reading], store: DocumentStore, folder: Path | None) -> dict[int, Reading]:
     """The readings of a journal by the rows of the corpus; the other rows are unknown."""
     known = {row: journaled[id_] for row, id_ in enumerate(store.ids) if id_ in journaled}
     if not known:

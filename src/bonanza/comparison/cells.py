@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bonanza import build
-from bonanza.budget import Account, Budget
+from bonanza.budget import Account, Budget, Prices
 from bonanza.cleaning.exact import ExactCleaner
 from bonanza.comparison.bench import Bench, token_budget
 from bonanza.comparison.judged import Yardstick, worth, worth_per_token
@@ -18,8 +18,8 @@ from bonanza.executors.local import LocalExecutor
 from bonanza.interfaces import Policy, Rows
 from bonanza.loop import Parts, Progress, rounds
 from bonanza.policies.oracle import OraclePolicy
-from bonanza.records import Reading
-from bonanza.settings import CompareSettings, PriceSettings
+from bonanza.records import Reading, Usage
+from bonanza.settings import CompareSettings
 
 ORACLE, EVERYTHING = "oracle", "everything"
 ALL = "100%"
@@ -74,12 +74,13 @@ class Cells:
     def run(self, cell: Cell, stopping: Callable[[], bool]) -> list[Row] | None:
         """Run one cell and judge what it kept; None if it was stopped."""
         bench = self._bench
-        account = Account(self._budget(cell.budget), PriceSettings())
+        account = Account(self._budget(cell.budget), Prices())
         pool = replace(bench.pool, affordable=build.affordable(account, bench.pool.costs))
         policy, started = self._policy(cell), time.perf_counter()
         policy.start(pool, bench.inputs.target, np.random.default_rng(cell.seed))
         seconds = time.perf_counter() - started
-        parts = Parts(pool, policy, bench.extractor, LocalExecutor(), ExactCleaner(), MemoryLedger(), account)
+        executor = LocalExecutor(bench.extractor)
+        parts = Parts(pool, policy, bench.extractor, executor, ExactCleaner(), MemoryLedger(), account)
         progress = list(rounds(parts, bench.settings.round_size, 0, stopping))[-1]
         if progress.stop_reason == "interrupted":
             return None
@@ -148,9 +149,17 @@ class MemoryLedger:
         """Those among these documents that were read."""
         return {id_: self._readings[id_] for id_ in document_ids if id_ in self._readings}
 
-    def add(self, reading: Reading) -> None:
-        """Keep a reading."""
-        self._readings[reading.document_id] = reading
+    def add(self, readings: Sequence[Reading]) -> None:
+        """Keep readings."""
+        self._readings.update((reading.document_id, reading) for reading in readings)
+
+    def paid(self) -> dict[str, Usage]:
+        """Nothing: a cell begins anew."""
+        return {}
+
+    def lost(self) -> Usage:
+        """Nothing: a replay calls nobody."""
+        return Usage()
 
     def __len__(self) -> int:
         return len(self._readings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from bonanza.interfaces import Extractor
 from bonanza.records import Document, Reading
@@ -11,7 +11,15 @@ from bonanza.records import Document, Reading
 class LocalExecutor:
     """Reads documents in order."""
 
-    def read(self, extractor: Extractor, documents: Sequence[Document]) -> Iterator[Reading]:
+    def __init__(self, extractor: Extractor) -> None:
+        self._extractor = extractor
+
+    def read(self, documents: Sequence[Document], stopping: Callable[[], bool]) -> Iterator[Sequence[Reading]]:
         """Yield each reading as soon as it is there."""
         for document in documents:
-            yield extractor.read(document)
+            if stopping():
+                return
+            yield [self._extractor.read(document)]
+
+    def close(self) -> None:
+        """Nothing is held."""

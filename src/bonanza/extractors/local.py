@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib.resources
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from bonanza.algorithms.chunking import Chunk, split_text
 from bonanza.errors import MissingExtraError, SettingsError
 from bonanza.records import Document, Pair, Reading, ReadingStatus, Usage
 from bonanza.settings import LocalSettings
@@ -28,37 +28,6 @@ REPEAT_PENALTY = 1.1  # [ours] without it this model repeats one sentence until 
 QUOTES = '"""'
 FRAME = f"Document:\n{QUOTES}\n{{document}}\n{QUOTES}\n\nWrite the questions and answers."
 FRAME_TOKENS = 60  # chat template, roles and the lines around the document; checked against the tokenizer in tests
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A piece of a document that fits the model's context."""
-
-    start: int
-    end: int
-
-    def of(self, text: str) -> str:
-        """The piece itself."""
-        return text[self.start : self.end]
-
-
-def split_text(text: str, most: int) -> list[Part]:
-    """Cut a text into pieces of at most `most` characters, after a blank line, a line, a sentence or a word.
-
-    >>> split_text("One two. Three four.", 10)
-    [Part(start=0, end=9), Part(start=9, end=15), Part(start=15, end=20)]
-    """
-    parts, start = [], 0
-    while len(text) - start > most:
-        window = text[start : start + most]
-        ends = (
-            max((m.end() for m in re.finditer(gap, window)), default=0)
-            for gap in (r"\n\s*\n", r"\n", r"[.!?]\s", r"\s")
-        )
-        end = next((end for end in ends if end > most // 2), most)
-        parts.append(Part(start, start + end))
-        start += end
-    return [*parts, Part(start, len(text))]
 
 
 class LocalExtractor:
@@ -82,6 +51,10 @@ class LocalExtractor:
         parts = self._parts(document)
         prompt = sum(self._tokens(part.of(document.text)) for part in parts)
         return Usage(prompt + len(parts) * self._frame, len(parts) * self._settings.answer_tokens)
+
+    def prompt_tokens(self, document: Document) -> int:
+        """As many as the worst case has: prompts are known."""
+        return self.worst_case(document).input_tokens
 
     def read(self, document: Document) -> Reading:
         """Read all parts; the reading is "truncated" if an answer ran into its limit and no pair came of it."""
@@ -110,7 +83,7 @@ class LocalExtractor:
             max_tokens=self._settings.answer_tokens,
         )
 
-    def _parts(self, document: Document) -> list[Part]:
+    def _parts(self, document: Document) -> list[Chunk]:
         """Pieces that fit the context; halved until they do, whatever script they are written in."""
         most = self._room * 3  # characters; English has about four to a token
         while True:
@@ -164,7 +137,7 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 _WHOLE_PAIR = re.compile(r'\{\s*"question"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"answer"\s*:\s*"(?:[^"\\]|\\.)*"\s*\}')
 
 
-def _pairs(content: str, document: Document, part: Part) -> list[Pair]:
+def _pairs(content: str, document: Document, part: Chunk) -> list[Pair]:
     """The pairs of an answer; of one that was cut off, those that are whole.
 
     Not strict: the grammar lets line breaks into strings.
@@ -177,7 +150,7 @@ def _pairs(content: str, document: Document, part: Part) -> list[Pair]:
     return [_located(question, answer, document, part) for question, answer in sides]
 
 
-def _located(question: str, answer: str, document: Document, part: Part) -> Pair:
+def _located(question: str, answer: str, document: Document, part: Chunk) -> Pair:
     """The answer's place, where it stands in the part word for word; else the part it was made from."""
     start = document.text.find(answer, part.start, part.end) if answer else -1
     if start < 0:

@@ -21,6 +21,10 @@ class RecordedExtractor:
         """Exactly what reading will cost: the answer is known."""
         return self.read(document).usage
 
+    def prompt_tokens(self, document: Document) -> int:
+        """As many as the worst case has: prompts are known."""
+        return prompt_tokens(document)
+
     def read(self, document: Document) -> Reading:
         """Reveal the document's pairs."""
         if document.recorded is None:

@@ -21,6 +21,10 @@ class ReplayExtractor:
         """Exactly what reading took."""
         return self.read(document).usage
 
+    def prompt_tokens(self, document: Document) -> int:
+        """As many as the worst case has: prompts are known."""
+        return self.read(document).usage.input_tokens
+
     def read(self, document: Document) -> Reading:
         """The reading as it was."""
         if (reading := self._readings.get(document.id)) is None:

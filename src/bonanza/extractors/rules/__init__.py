@@ -44,6 +44,10 @@ class RulesExtractor:
         page = estimated_tokens(document.text)
         return Usage(prompt_tokens(document), LEAST_OUTPUT + OUTPUT_PER_TOKEN * page)
 
+    def prompt_tokens(self, document: Document) -> int:
+        """As many as the worst case has: prompts are known."""
+        return prompt_tokens(document)
+
     def read(self, document: Document) -> Reading:
         """Find the pairs, in the order of the page."""
         most = self.worst_case(document)

@@ -1,0 +1,1 @@
+"""Real servers on localhost for the tests to talk to."""
