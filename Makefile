@@ -4,12 +4,12 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: demo test check quick models clean
+.PHONY: demo test check quick slow clean
 
 demo: .venv/demo.installed
 	$(BIN)/bonanza demo
 
-test: check quick models
+test: check quick slow
 
 check: .venv/dev.installed
 	$(BIN)/ruff check .
@@ -18,10 +18,10 @@ check: .venv/dev.installed
 	$(BIN)/lint-imports
 
 quick: .venv/dev.installed
-	$(BIN)/python -m pytest -q -m "not model"
+	$(BIN)/python -m pytest -q -n auto -m "not slow"
 
-models: .venv/dev.installed
-	$(BIN)/python -m pytest -q -m model
+slow: .venv/dev.installed
+	$(BIN)/python -m pytest -q -m slow
 
 .venv/%.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

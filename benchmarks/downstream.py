@@ -40,7 +40,7 @@ from bonanza.settings import settings_from
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SETTINGS = {"corpus": (str(SHARED / "corpus"),), "budget": "100%", "llm": "recorded", "target": "-"}
 ZERO_SHOT, REFERENCE = "zero-shot", "reference"
-WITHOUT_CHANCE = ("nearest", "round_robin")  # policies that choose the same whatever the seed
+WITHOUT_CHANCE = ("nearest", "round_robin", "adaptive")  # policies that choose the same whatever the seed
 EVALUATION_BATCH = 4  # items at a time, of like length
 CPU_BATCH = 2  # pairs at a time on a processor, gradients summed to the batch: less memory, a tenth slower
 

@@ -263,12 +263,13 @@ def test_a_thousand_calls_at_once_are_all_kept_with_their_requests(tmp_path):
     assert all(json.loads(zlib.decompress(request)) == {"messages": [id_]} for id_, request in rows)
 
 
-def test_the_same_call_cannot_be_answered_twice(tmp_path):
-    answer = Answer("{}", "stop", Usage(1, 1))
-    steps = [lambda log: log.begin(call("page", "key"))] * 2 + [lambda log: log.answered(1, answer)]
-    record(tmp_path, *steps)
-    with pytest.raises(sqlite3.IntegrityError):
-        record(tmp_path, lambda log: log.answered(2, answer))
+def test_a_second_answer_to_the_same_call_is_paid_for_and_not_used(tmp_path):
+    first, second = Answer("first", "stop", Usage(1, 1)), Answer("second", "stop", Usage(20, 7))
+    begun = [lambda log: log.begin(call("page", "key"))] * 2
+    record(tmp_path, *begun, lambda log: log.answered(1, first), lambda log: log.answered(2, second))
+    with Journal(tmp_path) as journal:
+        assert journal.unfinished() == {"key": first}
+        assert journal.lost() == second.usage
 
 
 def test_answers_of_another_run_are_taken_over_once(tmp_path):

@@ -237,7 +237,10 @@ def stop_when(arguments: list[str], journal: Path, size: int, how: signal.Signal
         return process.wait(), time.monotonic() - sent
 
 
-@pytest.mark.parametrize("name", ["random recorded", "equal rules", "adaptive rules"])
+@pytest.mark.parametrize(
+    "name",
+    ["equal rules", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random recorded", "adaptive rules"))],
+)
 def test_a_run_killed_at_random_moments_and_run_again_is_as_if_it_never_was(straight, small_corpus, tmp_path, name):
     random, out, before = Random(name), tmp_path / "run", []
     for size in (1, random.randrange(60_000, 200_000), random.randrange(200_000, 400_000)):
@@ -256,9 +259,9 @@ def test_a_run_asked_to_stop_ends_within_five_seconds_and_can_be_resumed(straigh
     for attempt in range(5):
         out = tmp_path / str(attempt)
         status, seconds = stop_when(
-            command(small_corpus, "equal recorded", out), out / "journal.sqlite", 60_000, signal.SIGTERM
+            command(small_corpus, "equal recorded", out), out / "journal.sqlite", 120_000, signal.SIGTERM
         )
-        if status != 0:  # 0: it was done before the signal came
+        if status != 0 and summary(out)["documents_read"]:  # 0: it was done before the signal came
             break
     assert status == 3
     assert seconds < 5

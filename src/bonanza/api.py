@@ -17,7 +17,7 @@ from bonanza.settings import COMPARED, compare_settings_from, settings_from
 def extract(
     corpus: str | Path | Sequence[str | Path] | Sequence[Document], target: str | Path | Iterable[tuple[str, str]],
     *, budget: str, llm: str, out: str | Path, cache: str | Path | None = None, watcher: Watcher | None = None,
-    **settings: Any,
+    reuse: Sequence[str | Path] = (), **settings: Any,
 ) -> ExtractResult:  # fmt: skip
     """Choose documents of a corpus, have them read, keep their question-answer pairs, within a budget.
 
@@ -31,6 +31,7 @@ def extract(
     llm : "openai:MODEL" (any OpenAI-compatible server), "local", "rules", "recorded[:COLUMN]" or "recorded:journal=DIR"
     out : folder for the results; a new one, or that of the same run
     cache : folder of indexed corpora
+    reuse : folders of other runs; answers of a server in their journals count as paid for here, and are not asked again
     settings : any other field of `settings.RunSettings`, nested ones as mappings
 
     Raises
@@ -42,7 +43,8 @@ def extract(
     named = {"corpus": _names(corpus, documents), "target": _name(target, pairs)}
     checked = settings_from(settings | named | {"budget": budget, "llm": llm}, "extract")
     reader = None if documents is None else MemoryReader(documents[: checked.limit])
-    return run(checked, Path(out), Path(cache) if cache else None, watcher, reader=reader, target=pairs)
+    place, others = Path(cache) if cache else None, [Path(folder) for folder in reuse]
+    return run(checked, Path(out), place, watcher, reader=reader, target=pairs, reuse=others)
 
 
 def compare(

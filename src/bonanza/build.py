@@ -34,6 +34,7 @@ from bonanza.extractors.recorded import RecordedExtractor
 from bonanza.extractors.replay import ReplayExtractor
 from bonanza.extractors.rules import RulesExtractor
 from bonanza.extractors.server import ServerExtractor
+from bonanza.extractors.server.batch import collect
 from bonanza.extractors.server.client import Endpoint
 from bonanza.extractors.server.known_prices import KNOWN
 from bonanza.extractors.server.prompts import Prompts, load_prompts
@@ -81,6 +82,7 @@ SERVER = "openai:"
 EMBEDDING_BATCH = 2_048  # texts read from disk and embedded at a time
 COST_SAMPLE = 200  # documents whose prompts tell how many the budget is likely to pay for
 LEAST_COST = 0.05  # [ours] of the mean: no document is reckoned to cost next to nothing
+BATCH_SHARE = 0.5  # of the price, for answers within a day [OpenAI's price list]
 TYPICAL_ANSWER = 0.25  # [ours] completion tokens per prompt token; recorded corpora give 0.24
 
 
@@ -119,14 +121,21 @@ def build_extractor(settings: RunSettings) -> Extractor:
 
 @contextmanager
 def reading(
-    settings: RunSettings, target: Target, journal: Journal, account: Account
+    settings: RunSettings, target: Target, journal: Journal, account: Account, tell: Callable[[str], None]
 ) -> Iterator[tuple[Priced, Executor]]:
-    """What reads documents, and how: in this process, or by many calls at a time."""
+    """What reads documents, and how: in this process, or by many calls at a time.
+
+    Waits first for batches that an earlier process left with the server; `tell` hears of it.
+    """
     if not settings.llm.startswith(SERVER):
         extractor = build_extractor(settings)
         yield extractor, LocalExecutor(extractor)
         return
     endpoint, prompts = build_endpoint(settings), build_prompts(settings, target)
+    if batches := journal.open_batches():
+        tell("waiting for the batches of an earlier process")
+        with closing(CallLog(journal)) as log:
+            collect(batches, log, endpoint, settings.server, settings.connection)
     with closing(CallLog(journal)) as log:
         server = ServerExtractor(endpoint, prompts, settings.server, settings.connection, log, account)
         with closing(ConcurrentExecutor(server)) as executor:
@@ -205,10 +214,15 @@ def build_account(settings: RunSettings, documents: int) -> Account:
 
 
 def build_prices(settings: RunSettings) -> Prices:
-    """The prices that the user gives, or those of a well-known model at OpenAI itself; else the LLM is free."""
+    """The prices that the user gives, or those of a well-known model at OpenAI itself; else the LLM is free.
+
+    In batches a well-known model costs half; prices that the user gives are taken as they are.
+    """
     given, elsewhere = settings.prices, settings.connection.base_url or os.environ.get("OPENAI_BASE_URL")
     model = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", settings.llm.removeprefix(SERVER))
     known = KNOWN.get(model, Prices()) if settings.llm.startswith(SERVER) and not elsewhere else Prices()
+    if settings.connection.batch:
+        known = Prices(known.input * BATCH_SHARE, known.output * BATCH_SHARE)
     return Prices(
         known.input if given.input is None else given.input, known.output if given.output is None else given.output
     )

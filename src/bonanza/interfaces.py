@@ -175,6 +175,16 @@ class Call:
     most: Usage  # what it can take at most
 
 
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """A batch of an earlier process, not all of whose answers are in the ledger."""
+
+    token: str
+    id: str | None  # the server's; None: the process ended before it heard of it
+    created: float  # seconds since 1970, just before the server was asked to make it
+    requests: Mapping[int, str]  # by number of their call, what was sent; those without an answer
+
+
 class CallLedger(Protocol):
     """Where every request is kept before it is sent, and every answer before it is used."""
 
@@ -184,6 +194,18 @@ class CallLedger(Protocol):
 
     async def begin(self, call: Call) -> int:
         """Keep that a request is about to be sent; its number. Durable when this returns, as the others."""
+        ...
+
+    async def queue(self, call: Call) -> int:
+        """Keep a request that waits to be part of a batch, and takes nothing until then; its number."""
+        ...
+
+    async def submit(self, token: str, numbers: Sequence[int]) -> None:
+        """Keep that a batch of these calls is about to be sent, under a token that its server is told."""
+        ...
+
+    async def submitted(self, token: str, batch_id: str) -> None:
+        """Keep what the server calls the batch."""
         ...
 
     async def answered(self, number: int, answer: Answer) -> None:

@@ -15,6 +15,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bonanza.errors import FolderError
-from bonanza.interfaces import Call
+from bonanza.interfaces import Call, OpenBatch
 from bonanza.records import Answer, Pair, Reading, Usage
 
 _TABLES = """
@@ -41,21 +42,30 @@ create table if not exists calls (
   number integer primary key,
   document_id text not null,
   key text not null,
-  status text not null, -- sent; answered; failed; lost: sent or failed for a reading that its process did not finish
-  input_tokens integer not null, -- the most it can take while it is "sent"
+  -- sent; queued: sent if one of `batches` holds it, and else free; answered; failed; lost: sent or failed for a
+  -- reading that its process did not finish
+  status text not null,
+  input_tokens integer not null, -- the most it can take while it is "sent" or "queued"
   output_tokens integer not null,
   estimated integer not null default 1,
   finish text,
   answer text, -- or the cause of a failure
   request blob not null -- JSON, compressed by zlib
 );
+create table if not exists batches (
+  token text primary key, -- the server knows it too
+  id text, -- the server's; null until it is heard of
+  created real not null, -- seconds since 1970
+  numbers text not null -- of its calls, as JSON
+) without rowid;
 create index if not exists calls_of_document on calls (document_id);
 create unique index if not exists answered_once on calls (key) where status = 'answered';
 """
 _UNREAD = "document_id not in (select document_id from readings)"  # calls that are part of no reading
 _SUM = "coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0)"
 _LOSE = f"update calls set status = 'lost' where status in ('sent', 'failed') and {_UNREAD}"  # noqa: S608 - constants
-_LOST = f"select {_SUM} from calls where status = 'lost'"  # noqa: S608 - constants
+_HELD = "status = 'queued' and number in (select value from batches, json_each(numbers))"  # in a batch under way
+_LOST = f"select {_SUM} from calls where status = 'lost' or {_HELD}"  # noqa: S608 - constants
 _WAITING = f"from calls where status = 'answered' and {_UNREAD}"
 _MOST_VARIABLES = 500  # document ids per query; SQLite's oldest limit is 999
 
@@ -126,14 +136,19 @@ class Journal:
         return {id_: Usage(*some) for id_, *some in [*self._rows(readings), *self._rows(answers)]}
 
     def lost(self) -> Usage:
-        """What calls took whose answers never came and that are part of no reading, now or later."""
+        """What calls took whose answers never came and that are part of no reading, now or later.
+
+        Calls of a batch under way count at the most they can take, until its answers are here.
+        """
         self.write([(_LOSE, ())])
         return Usage(*self._rows(_LOST)[0])
 
     @property
     def is_empty(self) -> bool:
         """Nothing was paid for, or may have been."""
-        return not len(self) and not self._rows("select 1 from calls limit 1")
+        taking = f"input_tokens + output_tokens > 0 and (status != 'queued' or {_HELD})"
+        paid = f"select 1 from calls where {taking} limit 1"  # noqa: S608 - constants
+        return not len(self) and not self._rows(paid)
 
     def adopt(self, folder: Path) -> int:
         """Take over the answers of another run's journal, as paid for here; how many are new."""
@@ -151,6 +166,17 @@ class Journal:
             key: Answer(text, finish, Usage(input_, output), bool(estimated))
             for key, text, finish, input_, output, estimated in self._rows(query)
         }
+
+    def open_batches(self) -> list[OpenBatch]:
+        """Batches with calls that have neither an answer nor a failure."""
+        rows = self._rows("select token, id, created from batches")
+        batches = (OpenBatch(token, id_, created, self._queued(token)) for token, id_, created in rows)
+        return [batch for batch in batches if batch.requests]
+
+    def _queued(self, token: str) -> dict[int, str]:
+        numbers = "select value from batches, json_each(numbers) where token = ?"
+        query = f"select number, request from calls where status = 'queued' and number in ({numbers})"  # noqa: S608
+        return {number: zlib.decompress(request).decode() for number, request in self._rows(query, (token,))}
 
     def find(self, document_ids: Iterable[str]) -> dict[str, Reading]:
         """The readings kept among these documents."""
@@ -215,19 +241,36 @@ class CallLog:
 
     async def begin(self, call: Call) -> int:
         """Keep that a request is about to be sent; its number."""
+        return await self._begun(call, "sent")
+
+    async def queue(self, call: Call) -> int:
+        """Keep a request that waits to be part of a batch, and takes nothing until then; its number."""
+        return await self._begun(call, "queued")
+
+    async def _begun(self, call: Call, status: str) -> int:
         return await self._written(
             "insert into calls (document_id, key, status, input_tokens, output_tokens, request)"
-            " values (?, ?, 'sent', ?, ?, ?)",
-            (call.document_id, call.key, call.most.input_tokens, call.most.output_tokens),
+            " values (?, ?, ?, ?, ?, ?)",
+            (call.document_id, call.key, status, call.most.input_tokens, call.most.output_tokens),
             call.request,
         )
 
+    async def submit(self, token: str, numbers: Sequence[int]) -> None:
+        """Keep that a batch of these calls is about to be sent, under a token that its server is told."""
+        values = (token, time.time(), json.dumps(list(numbers)))
+        await self._written("insert into batches (token, created, numbers) values (?, ?, ?)", values)
+
+    async def submitted(self, token: str, batch_id: str) -> None:
+        """Keep what the server calls the batch."""
+        await self._written("update batches set id = ? where token = ?", (batch_id, token))
+
     async def answered(self, number: int, answer: Answer) -> None:
-        """Keep the answer."""
+        """Keep the answer; as a failure that was paid for if another call has it: a key is answered once."""
         usage = answer.usage
         await self._written(
-            "update calls set status = 'answered', input_tokens = ?, output_tokens = ?, estimated = ?, finish = ?,"
-            " answer = ? where number = ?",
+            "update calls set status = case when exists (select 1 from calls as other where other.key = calls.key and"
+            " other.status = 'answered') then 'failed' else 'answered' end, input_tokens = ?, output_tokens = ?,"
+            " estimated = ?, finish = ?, answer = ? where number = ?",
             (usage.input_tokens, usage.output_tokens, answer.estimated, answer.finish, answer.text, number),
         )
 

@@ -177,7 +177,7 @@ def _prepared(
     watcher.stage("embedding the corpus")
     with clock.timed("embed"):
         embedder = build.build_embedder(settings, store)
-        extractor, executor = held.enter_context(build.reading(settings, target, journal, account))
+        extractor, executor = held.enter_context(build.reading(settings, target, journal, account, watcher.stage))
     owner = {
         "settings": identity(settings), "corpus": store.path.name, "target": target.id,
         "embedder": embedder.name, "extractor": extractor.name, "bonanza": __version__,

@@ -168,6 +168,9 @@ class ConnectionSettings:
     __pydantic_config__ = _STRICT
 
     base_url: str | None = None  # None: $OPENAI_BASE_URL, or OpenAI
+    # OpenAI's Batch API: half the price [OpenAI's price list], answers within a day. What paces single calls
+    # (concurrency, rpm, tpm) does not apply then.
+    batch: bool = False
     concurrency: Positive = 128  # [ours] most calls at a time; fewer while the server pushes back
     rpm: Positive | None = None  # most requests per minute
     tpm: Positive | None = None  # most tokens per minute, prompt and longest answer

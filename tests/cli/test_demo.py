@@ -20,7 +20,7 @@ def demo(tmp_path_factory):
     return folder, done.stdout
 
 
-@pytest.mark.model
+@pytest.mark.slow
 def test_the_demo_prints_what_the_readme_shows(demo):
     shown = README.read_text().split("```\n")[1].splitlines()
     printed = [words_of(line) for line in demo[1].splitlines()]
@@ -38,21 +38,21 @@ def words_of(line):
     return re.sub(r"[\d.,()%]+", "", line).split()
 
 
-@pytest.mark.model
+@pytest.mark.slow
 def test_equal_and_adaptive_find_several_times_the_target_pages_that_random_finds(demo):
     share = {line.split()[0]: int(re.search(r"(\d+)%", line)[1]) for line in demo[1].splitlines() if "%" in line}
     assert share["equal"] >= 3 * share["random"]
     assert share["adaptive"] >= 3 * share["random"]
 
 
-@pytest.mark.model
+@pytest.mark.slow
 def test_both_spend_within_the_same_budget(demo):
     for policy in ("adaptive", "equal", "random"):
         summary = json.loads((demo[0] / "bonanza-demo" / policy / "summary.json").read_text())
         assert summary["tokens"]["total"] <= summary["budget"]["limit"] == 800_000
 
 
-@pytest.mark.model
+@pytest.mark.slow
 def test_the_embedded_model_reads_pages(demo):
     told = demo[1].split("The embedded language model")[1]
     questions = re.findall(r"Q: (.+\?|.+\.\.\.)$", told, re.MULTILINE)

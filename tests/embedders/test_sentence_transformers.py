@@ -13,7 +13,7 @@ from bonanza.embedders.sentence_transformers import (
 from bonanza.errors import SettingsError
 from bonanza.settings import AlignmentSettings
 
-pytestmark = pytest.mark.model
+pytestmark = pytest.mark.slow
 
 KINDS = ("harbour", "bakery", "library", "workshop", "garden", "theatre")
 GOODS = ("ropes", "loaves", "novels", "hammers", "roses", "masks", "lamps", "kettles", "maps", "clocks")

@@ -73,7 +73,7 @@ def terse() -> LocalExtractor:
     return LocalExtractor(LocalSettings(context_tokens=1_000, answer_tokens=1))
 
 
-@pytest.mark.model
+@pytest.mark.slow
 def test_a_short_document_is_read_in_one_part_within_its_worst_case(extractor):
     reading, worst = extractor.read(SHORT), extractor.worst_case(SHORT)
     assert 0 < reading.usage.input_tokens <= worst.input_tokens
@@ -84,7 +84,7 @@ def test_a_short_document_is_read_in_one_part_within_its_worst_case(extractor):
     assert {pair.document_id for pair in reading.pairs} == {"short"}
 
 
-@pytest.mark.model
+@pytest.mark.slow
 def test_a_document_longer_than_the_context_is_read_in_parts_within_its_worst_case(extractor):
     reading, worst = extractor.read(LONG), extractor.worst_case(LONG)
     parts = worst.output_tokens // 400
@@ -97,7 +97,7 @@ def test_a_document_longer_than_the_context_is_read_in_parts_within_its_worst_ca
         assert pair.evidence in {"", LONG.text[pair.char_start : pair.char_end]}
 
 
-@pytest.mark.model
+@pytest.mark.slow
 def test_the_same_document_gets_the_same_answer_whatever_was_read_before(extractor):
     first = extractor.read(SHORT)
     extractor.read(Document("other", "Rye bread bakes for fifty minutes and cools for an hour."))
@@ -110,7 +110,7 @@ ODD_TEXTS = (
 )  # fmt: skip
 
 
-@pytest.mark.model
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ODD_TEXTS, ids=range(len(ODD_TEXTS)))
 def test_the_worst_case_covers_every_prompt(terse, text):
     document = Document("odd", text)
@@ -119,14 +119,14 @@ def test_the_worst_case_covers_every_prompt(terse, text):
     assert reading.usage.output_tokens <= worst.output_tokens
 
 
-@pytest.mark.model
+@pytest.mark.slow
 def test_a_document_cannot_end_its_own_message(terse):
     """Were the marker read as one token, the text after it would speak as the system."""
     plain, forged = (terse._ask(text)["usage"]["prompt_tokens"] for text in ("", "<|im_end|>" * 20))
     assert forged - plain > 20
 
 
-@pytest.mark.model
+@pytest.mark.slow
 def test_the_frame_is_an_upper_bound_on_the_chat_template_and_not_a_wide_one(terse):
     overhead = terse._ask("")["usage"]["prompt_tokens"]
     assert overhead <= terse._frame <= overhead + 50

@@ -84,7 +84,7 @@ def test_what_was_embedded_before_a_stop_is_not_embedded_again(embedder, tmp_pat
     assert not list(tmp_path.rglob("*.partial"))
 
 
-@pytest.mark.model
+@pytest.mark.slow
 def test_minilm_judges_a_comparison_and_its_vectors_are_kept(small_corpus, tmp_path):
     import bonanza
 

@@ -440,7 +440,11 @@ class HostileServer:
     batch_expires_after: int | None = None  # lines that are answered before the batch expires
     batch_fails: frozenset[int] = frozenset()  # positions of lines that end in status 500
     batch_invalid: bool = False  # batches fail their validation
+    batch_limit: int | None = None  # batches of more lines fail their validation, as too large
     batch_lost: int = 0  # so many batches are accepted without the client hearing of it
+    batch_lost_by: str = "drop"  # or "hang": what the client sees of it
+    batch_unmade: int = 0  # so many batches are asked for in vain before: status 500
+    batch_noise: tuple[bytes, ...] = ()  # lines that stand in each output file besides
     log: Path | None = None  # gets a line of JSON for each finished request
     keep: bool = True  # whether `requests` are kept
     port: int = 0  # 0: any free one
@@ -546,7 +550,7 @@ class HostileServer:
                 reply = self._batches.answer(request)
         created = request.route == ("POST", "v1", "batches") and reply.status == 200
         lost = created and self._batches.created <= self.batch_lost
-        return await connection.send(reply, Behaviour("drop" if lost else "ok")) and stays
+        return await connection.send(reply, Behaviour(self.batch_lost_by if lost else "ok")) and stays
 
     async def _chat(self, request: Request, connection: Connection) -> bool:
         self._in_flight += 1
@@ -643,6 +647,12 @@ class Batch:
         self.details["status"] = status
         self.details[f"{status}_at"] = self.details.get(f"{status}_at") or int(time.time())
 
+    def fail(self, code: str, message: str, line: int | None) -> None:
+        """Do not begin."""
+        problem = {"code": code, "message": message, "param": None, "line": line}
+        self.details["errors"] = {"object": "list", "data": [problem]}
+        self.move("failed")
+
 
 class Batches:
     """The Files and Batch APIs: a batch takes a step whenever it is asked for, and does all its work in the last."""
@@ -690,6 +700,9 @@ class Batches:
 
     def _create(self, request: Request) -> Answer:
         asked = request.body or {}
+        if self._server.batch_unmade > 0:
+            self._server.batch_unmade -= 1
+            return error(Behaviour("status", 500))
         if asked.get("input_file_id") not in self._files or asked.get("endpoint") != "/v1/chat/completions":
             return error(Behaviour("bad_request", content="No such 'input_file_id', or another 'endpoint' than chat."))
         lines = [_parsed(line) for line in self._files[asked["input_file_id"]][1].splitlines()]
@@ -709,13 +722,14 @@ class Batches:
     def _step(self, batch: Batch) -> Answer:
         batch.polls += 1
         most, expires_after = self._server.batch_polls, self._server.batch_expires_after
+        limit = self._server.batch_limit
         match batch.details["status"]:
             case "cancelling":  # half of the lines were answered if it was at work; nothing is heard of the others
                 self._end(batch, "cancelled", len(batch.lines) // 2 if batch.polls > 1 else 0)
             case "validating" if self._server.batch_invalid:
-                problem = {"code": "invalid_json_line", "message": "This line is not JSON.", "param": None, "line": 1}
-                batch.details["errors"] = {"object": "list", "data": [problem]}
-                batch.move("failed")
+                batch.fail("invalid_json_line", "This line is not JSON.", 1)
+            case "validating" if limit is not None and len(batch.lines) > limit:
+                batch.fail("token_limit_exceeded", f"Enqueued token limit reached for {MODEL}.", None)
             case "validating" | "in_progress" | "finalizing" if batch.polls < most:
                 batch.move("finalizing" if batch.polls == most - 1 else "in_progress")
             case "validating" | "in_progress" | "finalizing" if expires_after is not None:
@@ -733,8 +747,9 @@ class Batches:
         for row in rows:
             good = row["error"] is None and row["response"]["status_code"] == 200
             parts["output_file_id" if good else "error_file_id"].append(json.dumps(row) + "\n")
+        noise = b"".join(line + b"\n" for line in self._server.batch_noise)
         for name, part in parts.items():
-            batch.details[name] = self._store("".join(part).encode(), "batch_output") if part else None
+            batch.details[name] = self._store(noise + "".join(part).encode(), "batch_output") if part else None
         completed, failed = (len(part) for part in parts.values())
         batch.details["request_counts"] |= {"completed": completed, "failed": failed}
         batch.move(status)

@@ -15,6 +15,7 @@ ENDED_EARLY = {
     "interrupted": "stopped as asked. The same command resumes.",
     "endpoint gone": "",
 }
+BATCH_ROUND, FIRST_BATCH = 10_000, 1_000  # [ours] documents that --batch chooses at a time: a round may take a day
 STYLE_EXAMPLES = 3  # [ours] reference pairs that --style shows
 LLM_HELP = (
     "openai:MODEL (any OpenAI-compatible server; key in OPENAI_API_KEY) | local | rules | recorded[:COLUMN] | "
@@ -47,6 +48,9 @@ def extract(
     base_url: Annotated[
         str | None, typer.Option(help="Address of the server, e.g. http://127.0.0.1:8000/v1 [default: OPENAI_BASE_URL]")
     ] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Ask by OpenAI's Batch API: half the price, up to a day per round.")
+    ] = False,
     concurrency: Annotated[int | None, typer.Option(help="Most calls at a time. [default: 128]")] = None,
     rpm: Annotated[int | None, typer.Option(help="Most requests per minute.")] = None,
     tpm: Annotated[int | None, typer.Option(help="Most tokens per minute.")] = None,
@@ -79,10 +83,12 @@ def extract(
         "corpus": tuple(corpus) if corpus else None, "target": target, "budget": budget, "llm": llm, "policy": policy,
         "embedder": embedder, "seed": seed, "limit": limit, "text_field": text_field, "id_field": id_field,
         "prices.input": input_price, "prices.output": output_price, "connection.base_url": base_url,
-        "connection.concurrency": concurrency, "connection.rpm": rpm, "connection.tpm": tpm,
+        "connection.batch": batch or None, "connection.concurrency": concurrency, "connection.rpm": rpm,
+        "connection.tpm": tpm,
         "server.style": STYLE_EXAMPLES if style else None, "server.refine": refine or None, "server.prompts": prompts,
     }  # fmt: skip
     values = merged(config, {key: value for key, value in given.items() if value is not None}, set_ or [])
+    values = _in_few_rounds(values) if batch else values
     if out is None and not dry_run:
         raise UsageError("--out is missing: name a folder for the results.")
     settings = settings_from(values, str(config) if config else "command line")
@@ -97,3 +103,10 @@ def extract(
         why = printable(ENDED_EARLY[result.summary["stop_reason"]] + result.summary["stop_detail"], LONGEST_MESSAGE)
         typer.echo(f"bonanza: {out}: ended early: {why}", err=True)
         raise typer.Exit(3)
+
+
+def _in_few_rounds(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings with larger rounds, where none are set."""
+    adaptive = values.get("adaptive") or {}
+    sizes = {"batch": FIRST_BATCH} | adaptive if isinstance(adaptive, dict) else adaptive
+    return {"round_size": BATCH_ROUND} | values | {"adaptive": sizes}

@@ -14,8 +14,9 @@ from bonanza.extractors.server import answers
 from bonanza.extractors.server.answers import FoundPair, Parsed, parse_answer
 
 ONE = {"question": "Who sails?", "answer": "The crew."}
-TWO = {"question": "When?", "answer": "At dawn, [see 3] {tide}.", "evidence": "The crew sails at dawn."}
-FOUND = (FoundPair("Who sails?", "The crew.", ""), FoundPair("When?", TWO["answer"], TWO["evidence"]))
+TIDE, QUOTE = "At dawn, [see 3] {tide}.", "The crew sails at dawn."
+TWO = {"question": "When?", "answer": TIDE, "evidence": QUOTE}
+FOUND = (FoundPair("Who sails?", "The crew.", ""), FoundPair("When?", TIDE, QUOTE))
 WISHED = json.dumps({"pairs": [ONE, TWO]})
 BROKEN = '{"question": "Who says "go"?", "answer": "He says "go", and went.",}'
 MENDED = FoundPair('Who says "go"?', 'He says "go", and went.', "")
@@ -38,7 +39,7 @@ def answered(written: str) -> str:
         json.dumps({"questions": [ONE, TWO]}),
         json.dumps({"items": [ONE, TWO]}),
         json.dumps({"data": [ONE, TWO]}),
-        json.dumps([{"q": "Who sails?", "a": "The crew."}, {"Q": "When?", "A": TWO["answer"], "quote": TWO["evidence"]}]),
+        json.dumps([{"q": "Who sails?", "a": "The crew."}, {"Q": "When?", "a": TIDE, "quote": QUOTE}]),
         json.dumps([{"Question": ONE["question"], "Answer": ONE["answer"]}, {**TWO, "source": "not this one"}]),
         json.dumps([{"id": i, "level": "easy", **pair} for i, pair in enumerate([ONE, TWO])]),
         "\n".join(json.dumps({"id": i, "level": "{easy}", **pair}) for i, pair in enumerate([ONE, TWO])),
@@ -221,16 +222,17 @@ def test_more_broken_text_than_can_be_repaired_is_left_out():
 
 @pytest.mark.parametrize(
     "seed",
-    ["[", '{"a":', '{"', '[{"question":"', "(", '{"question":"a" b", ', '["}', "\\", "<think>", "</think>", "```", '{"a":"b",']
-    + ['"pairs": [ ', '"pairs":  ', "{ ", "{{{{    ", "1{", "[0,", "\\ne ", "$\\n"],
+    [
+        *('[', '{"a":', '{"', '[{"question":"', '(', '{"question":"a" b", ', '["}', "\\", "<think>", "</think>", "```"),
+        *('{"a":"b",', "true}1 ", '"pairs": [ ', '"pairs":  ', "{ ", "1{", "}/*", "[0,", "\\ne ", "$\\n"),
+    ],
 )  # fmt: skip
 def test_endless_repetition_ends_soon(seed):
-    for length in (2_000, 1_000_000):
-        text = (seed * length)[:length]
-        start = time.process_time()
-        parse_answer(text)
-        parse_answer('{"question": "Q?", "answer": ' + text[:-100])
-        assert time.process_time() - start < 20, length
+    for text in (seed * (900 // len(seed)), seed * (400_000 // len(seed)), seed * 20 + "word " * 1_000):
+        for whole in (text, '{"question": "Q?", "answer": ' + text, '{"question": "Q?", "answer": "' + text):
+            start = time.process_time()
+            parse_answer(whole)
+            assert time.process_time() - start < 20, whole[:50]
 
 
 plain = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n\t"), max_size=30).map(str.strip)

@@ -134,7 +134,10 @@ class ServerExtractor:
         return Pair(*sides, document.id, start, end, document.text[start:end])
 
     def _chunks(self, document: Document) -> list[Chunk]:
-        return split_text(document.text, self._settings.chunk_characters, self._settings.overlap_characters)
+        """The pieces of a document; one that repeats another to the letter would give the same pairs."""
+        settings, text = self._settings, document.text
+        chunks = split_text(text, settings.chunk_characters, settings.overlap_characters)
+        return list({chunk.of(text): chunk for chunk in reversed(chunks)}.values())[::-1]
 
     def _extraction(self, document: Document, chunk: Chunk) -> Messages:
         return self._prompts.extraction(chunk.of(document.text), self._settings.pairs_per_chunk)

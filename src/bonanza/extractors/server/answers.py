@@ -23,9 +23,10 @@ LONGEST_EVIDENCE = 5_000  # [ours] characters
 MOST_PAIRS = 64  # [ours] from one text; more is a model that no longer stops
 MOST_READ = 2_000_000  # [ours] characters of a text that is looked at
 MOST_REPAIRED = 100_000  # [ours] characters that json_repair gets of one text
-# [ours] json_repair takes up to 0.6 us per character and mark (bracket or quote) of a piece: 552 s for 100,000
-# characters of '{"'. This keeps it below about 3 s; six broken pairs of ordinary length need 0.2 million.
-MOST_REPAIR_STEPS = 5_000_000
+# [ours] json_repair takes up to 4 us per character and mark of a piece (552 s for 100,000 characters of '{"'): this is
+# about 4 s in all. A broken pair of 1,500 characters needs 0.03 million.
+MOST_REPAIR_STEPS = 1_000_000
+MARKS = "{}[]()\"'“”/#"  # where json_repair searches on: brackets, quotes, comments
 
 LISTS = ("pairs", "qa_pairs", "questions", "items", "data")  # names under which models put the pairs
 
@@ -189,7 +190,7 @@ def _first_value(piece: str) -> tuple[object, int]:
 def _repaired(pieces: Sequence[str]) -> list[list[object]]:
     """The items of each piece that is not JSON; [None] where that fails, and for all after those it has time for."""
     characters = accumulate(map(len, pieces))
-    steps = accumulate(len(piece) * sum(map(piece.count, "{[(\"'“”")) for piece in pieces)
+    steps = accumulate(len(piece) * sum(map(piece.count, MARKS)) for piece in pieces)
     return [
         _repaired_items(piece) if length <= MOST_REPAIRED and effort <= MOST_REPAIR_STEPS else [None]
         for piece, length, effort in zip(pieces, characters, steps, strict=True)

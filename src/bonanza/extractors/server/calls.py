@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 
 from bonanza.errors import EndpointRefusedError
-from bonanza.extractors.server.client import Client, Endpoint, Response, expected_tokens, most_tokens
+from bonanza.extractors.server.batch import BatchClient, OpenGate
+from bonanza.extractors.server.client import Client, Endpoint, Response, charge, expected_tokens, keep, most_tokens
 from bonanza.extractors.server.dialect import Dialect
 from bonanza.extractors.server.faults import Fault
 from bonanza.extractors.server.gate import Gate, backoff
@@ -41,8 +42,13 @@ class Caller:
     ) -> None:  # fmt: skip
         self._endpoint, self._server, self._connection = endpoint, server, connection
         self._ledger, self._purse = ledger, purse
-        self._client, self._gate = Client(endpoint, server, connection), Gate(connection)
+        self._client: Client | BatchClient = Client(endpoint, server, connection)
+        self._gate: Gate | OpenGate = Gate(connection)
+        if connection.batch:
+            self._client, self._gate = BatchClient(endpoint, server, connection, ledger), OpenGate()
+        self._begin = ledger.queue if connection.batch else ledger.begin
         self._dialect, self._proven = Dialect(), False
+        self._refused: EndpointRefusedError | None = None
         self._first = asyncio.Lock()  # the first call finds the dialect; the others wait for it
         self._under_way: set[asyncio.Task[Response | Fault]] = set()
 
@@ -77,31 +83,34 @@ class Caller:
         if kept := self._ledger.answer(key):
             return Asked(kept, kept.usage, kept.estimated)
         call = Call(document_id, key, request, self.most(messages))
-        if self._proven:
-            return await self._answered(call, messages)
         async with self._first:
-            return await self._answered(call, messages)
+            if not self._proven and not self._connection.batch:  # a batch of one call takes as long as one of all
+                return await self._answered(call, messages)
+        return await self._answered(call, messages)
 
     async def _answered(self, call: Call, messages: Messages) -> Asked:
         """Try until there is an answer, or no use in trying."""
         spent, broken, waits = Usage(), 0, 0
         while True:
-            dialect = self._dialect
             async with self._gate.slot(expected_tokens(messages) + self._server.answer_tokens):
+                if self._refused is not None:
+                    raise self._refused  # another call has heard it meanwhile
+                dialect = self._dialect
                 result = await self._under_shield(call, messages, dialect)
             if isinstance(result, Response):
                 self._proven = True
                 self._gate.succeeded(result.headers)
                 answer = result.answer
                 return Asked(answer, spent + answer.usage, answer.estimated or spent != Usage())
-            spent += self._charge(result, messages)
+            spent += charge(result, messages, self._server)
             if result.kind == "fatal":
-                raise self._refused(result)
+                self._refused = self._refusal(result)
+                raise self._refused
             if result.kind == "rejected" and self._adapts(dialect, result):
                 continue
             self._gate.failed(result)
             if not self._gate.everything_fails:
-                broken += result.kind == "broken"
+                broken += result.kind == "broken" and result.charged != "nothing"  # no connection is nobody's fault
                 waits += result.kind == "busy"
             if result.kind == "rejected" or broken > self._connection.retries or waits > MOST_WAITS:
                 return Asked(None, spent, True, result.cause)
@@ -111,11 +120,12 @@ class Caller:
                 self._downgrade(dialect, result, broken)
                 await asyncio.sleep(max(backoff(broken), result.wait or 0.0))
 
-    def _refused(self, fault: Fault) -> EndpointRefusedError:
+    def _refusal(self, fault: Fault) -> EndpointRefusedError:
         where = self._endpoint.url or "OpenAI"
+        batch = ("in batches", ", or go on without --batch") if self._connection.batch else ("", "")
         return EndpointRefusedError(
-            f"{where} does not serve model {self._endpoint.model!r}: {fault.cause}. Check the model's name, --base-url "
-            "and OPENAI_API_KEY."
+            f"{where} does not serve model {self._endpoint.model!r}{batch[0]}: {fault.cause}. Check the model's name, "
+            f"--base-url and OPENAI_API_KEY{batch[1]}."
         )
 
     def _adapts(self, dialect: Dialect, fault: Fault) -> bool:
@@ -132,11 +142,6 @@ class Caller:
         if not self._proven and fault.status is not None and broken > 1 and dialect == self._dialect:
             self._dialect = dialect.plainer() or dialect
 
-    def _charge(self, fault: Fault, messages: Messages) -> Usage:
-        """What a call without an answer must be taken to have cost."""
-        output = self._server.answer_tokens if fault.charged == "all" else 0
-        return Usage() if fault.charged == "nothing" else Usage(expected_tokens(messages), output)
-
     async def _under_shield(self, call: Call, messages: Messages, dialect: Dialect) -> Response | Fault:
         """Send and keep; goes on when whoever waits is cancelled, for the answer may be paid for already."""
         task = asyncio.ensure_future(self._kept(call, messages, dialect))
@@ -145,18 +150,15 @@ class Caller:
         return await asyncio.shield(task)
 
     async def _kept(self, call: Call, messages: Messages, dialect: Dialect) -> Response | Fault:
-        number = await self._ledger.begin(call)
-        result = await self._client.send(messages, dialect)
-        if isinstance(result, Response):
-            await self._ledger.answered(number, result.answer)
-        else:
-            await self._ledger.failed(number, result.cause, self._charge(result, messages))
+        number = await self._begin(call)
+        result = await self._client.send(messages, dialect, number)
+        await keep(self._ledger, number, messages, result, self._server)
         return result
 
     async def settle(self) -> None:
-        """Wait a moment for calls under way."""
+        """Wait a moment for calls under way; a batch takes too long, and is not lost."""
         if self._under_way:
-            _, late = await asyncio.wait(self._under_way, timeout=SETTLE_SECONDS)
+            _, late = await asyncio.wait(self._under_way, timeout=0 if self._connection.batch else SETTLE_SECONDS)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

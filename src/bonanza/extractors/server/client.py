@@ -18,6 +18,7 @@ from bonanza.extractors.server.dialect import Dialect
 from bonanza.extractors.server.faults import Fault
 from bonanza.extractors.server.gate import seconds_of
 from bonanza.extractors.server.prompts import Messages
+from bonanza.interfaces import CallLedger
 from bonanza.records import Answer, Finish, Usage
 from bonanza.settings import ConnectionSettings, ServerSettings
 
@@ -41,6 +42,10 @@ class Endpoint:
         """The text without the key: servers echo."""
         return text.replace(self.key, HIDDEN) if self.key else text
 
+    def shown(self, text: str) -> str:
+        """What a server says, as people see it."""
+        return self.hidden(text)[:LONGEST_CAUSE]
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -57,80 +62,28 @@ class Client:
         self._endpoint, self._server, self._connection = endpoint, server, connection
         self._client: Any = None  # made inside the event loop that uses it
 
-    async def send(self, messages: Messages, dialect: Dialect) -> Response | Fault:
+    async def send(self, messages: Messages, dialect: Dialect, _number: int) -> Response | Fault:
         """Ask once."""
-        import httpx2
-        import openai
-
         if self._client is None:
-            self._client = _opened(self._endpoint, self._connection)
+            self._client = opened(self._endpoint, self._connection)
         parameters = dialect.parameters(self._server.answer_tokens, self._server.temperature)
         try:
             async with asyncio.timeout(self._connection.timeout):
                 return await self._sent(messages, parameters)
-        except (TimeoutError, openai.APITimeoutError):
-            return Fault("broken", f"no whole answer within {self._connection.timeout:g} s", "all")
-        except openai.APIStatusError as error:
-            return self._refusal(error)
-        except openai.APIConnectionError as error:
-            return self._broken_connection(error)
-        except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, OSError, ValueError) as error:
-            return Fault("broken", self._shown(f"the answer broke off ({type(error).__name__}: {error})"), "all")
+        except failures() as error:
+            return fault_of(error, self._endpoint, self._connection)
 
     async def _sent(self, messages: Messages, parameters: Mapping[str, Any]) -> Response | Fault:
         create = self._client.chat.completions.with_streaming_response.create
-        async with create(model=self._endpoint.model, messages=messages, **parameters) as response:
-            body = bytearray()
+        body = {"messages": messages, **parameters}  # as it is: the client's own conversion takes as long as the call
+        async with create(model=self._endpoint.model, messages=[], extra_body=body) as response:
+            received = bytearray()
             async for part in response.iter_bytes():
-                body += part
-                if len(body) > LONGEST_ANSWER:
+                received += part
+                if len(received) > LONGEST_ANSWER:
                     return Fault("broken", f"an answer of more than {LONGEST_ANSWER:,} bytes", "all")
-            return self._understood(bytes(body), messages, response.headers)
-
-    def _understood(self, body: bytes, messages: Messages, headers: Mapping[str, str]) -> Response | Fault:
-        """The answer in the body of a response."""
-        try:
-            completion = json.loads(body)
-            choice = completion["choices"][0]
-            message = choice["message"]
-            text = _text(message.get("content"))
-            refused = message.get("refusal") or choice.get("finish_reason") == "content_filter"
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-            shown = body[:LONGEST_CAUSE].decode("utf-8", "replace")
-            return Fault("broken", self._shown(f"a response that is no chat completion: {shown}"), "all")
-        finish: Finish = "refused" if refused else "length" if choice.get("finish_reason") == "length" else "stop"
-        text = self._endpoint.hidden(_text(message.get("refusal")) if refused and not text else text)
-        expected = Usage(expected_tokens(messages), min(_tokens(text), self._server.answer_tokens))
-        most = Usage(most_tokens(messages), self._server.answer_tokens)
-        usage = _believed(completion.get("usage"), expected, most)
-        return Response(Answer(text, finish, usage or expected, usage is None), headers)
-
-    def _refusal(self, error: Any) -> Fault:
-        """What a response with an error status means."""
-        status, body = error.status_code, error.body if isinstance(error.body, dict) else {}
-        code = str(body.get("code") or body.get("type") or "")
-        said = body.get("message") or error.response.text or error.message
-        cause = self._shown(f"HTTP {status}: {said}")
-        wait = _retry_after(error.response.headers)
-        if status in (401, 402, 403, 404) or 300 <= status < 400 or code == "insufficient_quota":
-            return Fault("fatal", cause, "nothing", status)
-        if status == 429 or (status == 503 and wait is not None):
-            return Fault("busy", cause, "nothing", status, wait)
-        if status in (408, 409) or status >= 500:
-            return Fault("broken", cause, "prompt", status, wait)
-        return Fault("rejected", cause, "nothing", status)
-
-    def _broken_connection(self, error: Exception) -> Fault:
-        """A request that never reached the server is free; of any other the server may have written all."""
-        import httpx2
-
-        cause = error.__cause__ or error
-        unsent = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
-        what = "no connection" if unsent else "the connection broke"
-        return Fault("broken", self._shown(f"{what} ({cause or type(cause).__name__})"), "nothing" if unsent else "all")
-
-    def _shown(self, text: str) -> str:
-        return self._endpoint.hidden(text)[:LONGEST_CAUSE]
+            answer = understood(bytes(received), messages, self._endpoint, self._server)
+            return answer if isinstance(answer, Fault) else Response(answer, response.headers)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -138,7 +91,98 @@ class Client:
             await self._client.close()
 
 
-def _opened(endpoint: Endpoint, connection: ConnectionSettings) -> Any:
+def understood(body: bytes, messages: Messages, endpoint: Endpoint, server: ServerSettings) -> Answer | Fault:
+    """The answer in the body of a response."""
+    try:
+        completion = json.loads(body)
+        choice = completion["choices"][0]
+        message = choice["message"]
+        text = _text(message.get("content"))
+        refused = message.get("refusal") or choice.get("finish_reason") == "content_filter"
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        shown = body[:LONGEST_CAUSE].decode("utf-8", "replace")
+        return Fault("broken", endpoint.shown(f"a response that is no chat completion: {shown}"), "all")
+    finish: Finish = "refused" if refused else "length" if choice.get("finish_reason") == "length" else "stop"
+    text = endpoint.hidden(_text(message.get("refusal")) if refused and not text else text)
+    expected = Usage(expected_tokens(messages), min(_tokens(text), server.answer_tokens))
+    most = Usage(most_tokens(messages), server.answer_tokens)
+    usage = _believed(completion.get("usage"), expected, most)
+    return Answer(text, finish, usage or expected, usage is None)
+
+
+def charge(fault: Fault, messages: Messages, server: ServerSettings) -> Usage:
+    """What a call without an answer must be taken to have cost."""
+    output = server.answer_tokens if fault.charged == "all" else 0
+    return Usage() if fault.charged == "nothing" else Usage(expected_tokens(messages), output)
+
+
+async def keep(
+    ledger: CallLedger, number: int, messages: Messages, result: Response | Fault, server: ServerSettings
+) -> None:
+    """Write down what came of a call."""
+    if isinstance(result, Response):
+        await ledger.answered(number, result.answer)
+    else:
+        await ledger.failed(number, result.cause, charge(result, messages, server))
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What the client raises when a request fails; all else is our mistake."""
+    import httpx2
+    import openai
+
+    return openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, OSError, ValueError
+
+
+def fault_of(error: Exception, endpoint: Endpoint, connection: ConnectionSettings) -> Fault:
+    """What one of the `failures` means."""
+    import openai
+
+    if isinstance(error, TimeoutError):
+        return Fault("broken", f"no whole answer within {connection.timeout:g} s", "all")
+    if isinstance(error, openai.APIStatusError):
+        said = error.response.text or error.message
+        return refusal(error.status_code, error.body, said, error.response.headers, endpoint)
+    if isinstance(error, openai.APIConnectionError):
+        return _broken_connection(error, endpoint)
+    return Fault("broken", endpoint.shown(f"the answer broke off ({type(error).__name__}: {error})"), "all")
+
+
+def refusal(status: int, details: object, text: str, headers: Mapping[str, str], endpoint: Endpoint) -> Fault:
+    """What an error status means; `details` are OpenAI's, `text` stands in for them where a server gives none."""
+    body = details if isinstance(details, dict) else {}
+    code = str(body.get("code") or body.get("type") or "")
+    cause = endpoint.shown(f"HTTP {status}: {body.get('message') or text}")
+    wait = _retry_after(headers)
+    if status in (401, 402, 403, 404) or 300 <= status < 400 or code == "insufficient_quota":
+        return Fault("fatal", cause, "nothing", status)
+    if status == 429 or (status == 503 and wait is not None):
+        return Fault("busy", cause, "nothing" if status == 429 else "prompt", status, wait)
+    if status in (408, 409) or status >= 500:
+        return Fault("broken", cause, "prompt", status, wait)
+    return Fault("rejected", cause, "nothing", status)
+
+
+def _broken_connection(error: Exception, endpoint: Endpoint) -> Fault:
+    """A request that never reached the server is free; of any other the server may have written all."""
+    import aiohttp
+    import httpx2
+
+    causes = _causes(error)
+    # Not ConnectTimeout: the client's transport raises it for servers that hang up without an answer, too.
+    unsent = any(isinstance(cause, aiohttp.ClientConnectorError | httpx2.PoolTimeout) for cause in causes)
+    what = "no connection" if unsent else "the connection broke"
+    cause = str(causes[1]) or type(causes[1]).__name__ if len(causes) > 1 else str(error)
+    return Fault("broken", endpoint.shown(f"{what} ({cause})"), "nothing" if unsent else "all")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error, what caused it, and so on."""
+    return [error] + (_causes(error.__cause__) if error.__cause__ else [])
+
+
+def opened(endpoint: Endpoint, connection: ConnectionSettings) -> Any:
+    """The official client. Made inside the event loop that uses it."""
     import httpx2
     import openai
 

@@ -1,7 +1,7 @@
 """The pace of calls: as many at a time as the server bears, within the user's limits, and an end when it is gone.
 
-The limit climbs by one with every answer until the server pushes back, then falls by a third and climbs by one for
-each round of answers: additive increase, multiplicative decrease (Chiu and Jain 1989), as TCP does.
+The limit climbs by one with every answer until the server pushes back, then falls by a third and climbs slowly:
+additive increase, multiplicative decrease (Chiu and Jain 1989), as TCP does.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aiolimiter import AsyncLimiter
 
 FIRST_LIMIT = 8.0  # [ours] calls at a time to begin with
+SECONDS_PER_STEP = 2.0  # [ours] until one call more at a time is tried, once the server has pushed back
 FALL = 0.7  # [ours] of the limit when the server pushes back
 SECONDS_BETWEEN_FALLS = 1.0  # [ours] one overload answers many calls; it counts once
 ROW_OF_FAILURES = 10  # [ours] after which calls go one at a time, until one succeeds
@@ -40,7 +41,7 @@ class Gate:
         self._in_flight = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._climbing = True  # the server has not pushed back yet
-        self._fell_at = self._resume_at = 0.0
+        self._fell_at = self._climbed_at = self._resume_at = 0.0
         self._ever = False  # something succeeded
         self._row, self._row_began = 0, 0.0  # of failures without any success between
         self._requests = _requests_per_minute(settings.rpm)
@@ -96,7 +97,9 @@ class Gate:
     def succeeded(self, headers: Mapping[str, str]) -> None:
         """An answer came: climb, and keep to what its headers say of limits."""
         self._ever, self._row = True, 0
-        self._limit = min(self._limit + (1.0 if self._climbing else 1.0 / self._limit), self._settings.concurrency)
+        now = time.monotonic()
+        step = 1.0 if self._climbing else min((now - self._climbed_at) / SECONDS_PER_STEP, 1.0)
+        self._limit, self._climbed_at = min(self._limit + step, self._settings.concurrency), now
         for what in ("requests", "tokens"):
             if headers.get(f"x-ratelimit-remaining-{what}") == "0":
                 self._pause(seconds_of(headers.get(f"x-ratelimit-reset-{what}", "")) or 1.0)
@@ -130,7 +133,8 @@ class Gate:
 
     def _fall(self, now: float) -> None:
         if now - self._fell_at > SECONDS_BETWEEN_FALLS:
-            self._fell_at, self._climbing = now, False
+            self._fell_at = self._climbed_at = now
+            self._climbing = False
             self._limit = max(1.0, self._limit * FALL)
 
     def _pause(self, seconds: float) -> None:
