@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bonanza.records import Answer, Document, Reading, Skipped, Target, Usage
+from bonanza.records import Answer, Document, Reading, Sample, Skipped, Target, Turn, Usage
 
 Matrix = NDArray[np.float32]  # rows are texts, columns are embedding dimensions
 Rows = NDArray[np.int64]  # positions of documents in the pool
@@ -306,4 +306,57 @@ class Ledger(Protocol):
 
     def __len__(self) -> int:
         """How many readings are kept."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a causal language model is shown. What the assistant says in it is scored, the rest is context."""
+
+    turns: tuple[Turn, ...]
+    knowledge: tuple[str, ...] = ()  # texts shown before the turns, best first; where room is short the last goes first
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Predictive entropy of a response: mean of -log p over its tokens, in nats per token. Lower: better foreseen."""
+
+    entropy: float  # nan: no token to score, or the response alone is longer than the model's context
+    tokens: int  # of the response
+    cut: int = 0  # tokens of knowledge and context that found no room
+
+
+class TokenScorer(Protocol):
+    """Scores responses under a causal language model."""
+
+    @property
+    def name(self) -> str:
+        """Names model, template and precision: equal names mean equal scores."""
+        ...
+
+    def score(self, passages: Sequence[Passage]) -> Iterator[Mapping[int, Score]]:
+        """Yield the scores by position among the passages, batch by batch, in whatever order suits the model.
+
+        Raises
+        ------
+        EndpointError
+            If a server is gone, or cannot say how likely a prompt's tokens are.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which samples are kept, and all that led to it. Lists hold one value per sample, in the samples' order."""
+
+    kept: Sequence[int]  # positions among the samples, best first
+    scores: Mapping[str, Sequence[Any]]  # by column: entropies, ranks, ids of retrieved knowledge
+    left_out: Mapping[int, str]  # by position, why a sample could not be ranked
+
+
+class Selector(Protocol):
+    """Decides which samples of instruction data are worth training on."""
+
+    def select(self, samples: Sequence[Sample], keep: int, rng: np.random.Generator) -> Selection:
+        """Keep at most so many; fewer only if the others could not be ranked. Equal inputs give equal choices."""
         ...

@@ -11,6 +11,7 @@ from typing import Literal
 
 ReadingStatus = Literal["ok", "empty", "unparsable", "refused", "truncated", "failed"]
 Finish = Literal["stop", "length", "refused"]  # an answer's end: its own, cut off at its limit, declined or filtered
+Role = Literal["system", "user", "assistant"]
 PairStatus = Literal["kept", "duplicate", "contaminated", "ungrounded", "malformed"]
 
 CHARACTERS_PER_TOKEN = 4  # usual estimate for English under a 32k-128k BPE vocabulary; METHODS section 4 prices with it
@@ -49,6 +50,37 @@ class Question:
 
     question: str
     answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row of instruction data: a conversation, of which a model learns what the assistant says."""
+
+    row: int  # position in its file, from 0
+    turns: tuple[Turn, ...]
+
+    @property
+    def prompt(self) -> str:
+        """What the assistant answers: all other turns."""
+        return "\n\n".join(turn.text for turn in self.turns if turn.role != "assistant")
+
+    @property
+    def response(self) -> str:
+        """What the assistant says, in all its turns."""
+        return "\n\n".join(turn.text for turn in self.turns if turn.role == "assistant")
+
+    @property
+    def id(self) -> str:
+        """Hash of the conversation."""
+        return content_id(*(part for turn in self.turns for part in (turn.role, turn.text)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,6 @@ from bonanza.errors import EndpointRefusedError
 from bonanza.extractors.server import batch
 from bonanza.extractors.server.client import Endpoint, Response
 from bonanza.extractors.server.faults import Fault
-from bonanza.journal import CallLog, Journal
 from bonanza.settings import ConnectionSettings, ServerSettings, settings_from
 from servers.hostile import Behaviour, HostileServer, in_turn
 from servers.pages import KEY, pages
@@ -232,7 +232,7 @@ def test_a_batch_too_large_for_the_account_goes_in_pieces_one_at_a_time(extract)
         assert len(sizes) <= 8
         assert times_answered(server) == {1}
         good = [made for made in batches_of(server) if made["status"] == "completed"]
-        assert all(one["completed_at"] <= other["created_at"] for one, other in zip(good, good[1:], strict=False))
+        assert all(one["completed_at"] <= other["created_at"] for one, other in pairwise(good))
     assert result.summary["statuses"] == {"ok": 12}
 
 
@@ -350,7 +350,7 @@ def test_the_cap_holds_in_a_run_that_is_resumed_while_the_server_works_on(extrac
 
 def test_known_prices_are_halved_and_given_ones_are_not():
     def prices(**more: Any) -> Prices:
-        named = {"corpus": "a", "target": "b", "budget": "1k", "llm": "openai:gpt-4o-mini"}
+        named = {"corpus": ("a",), "target": "b", "budget": "1k", "llm": "openai:gpt-4o-mini"}
         return build_prices(settings_from(named | more, "test"))
 
     assert prices() == Prices(0.15, 0.60)
@@ -391,7 +391,7 @@ def test_exit_statuses(tmp_path, monkeypatch, capsys):
 
     with HostileServer(key="sk-another") as server:
         ended, said = status(server)
-        assert (ended, "does not serve model 'hostile' in batches: HTTP 401" in said) == (2, True)
+        print(repr(said)); assert (ended, "does not serve model 'hostile' in batches: HTTP 401" in said) == (2, True)
     with HostileServer(key=KEY, batch_polls=NEVER) as server:
         watching = changes_its_key(server)
         ended, said = status(server)

@@ -72,24 +72,24 @@ class OpenGate:
 class _Batch:
     """Calls that travel together."""
 
-    lines: dict[int, bytes] = field(default_factory=dict)  # of its file
     questions: dict[int, Messages] = field(default_factory=dict)
-    size: int = 0  # bytes
+    content: bytearray = field(default_factory=bytearray)  # of its file
     grew: float = 0.0  # when the last call came
+    left: int = 0  # calls that nobody waits for any more
     may_be_made: bool = False  # it is in the ledger
     results: asyncio.Task[Results] | None = None
 
     def takes(self, line: bytes, most_lines: int) -> bool:
-        return len(self.lines) < most_lines and self.size + len(line) <= MOST_BYTES
+        return len(self.questions) < most_lines and len(self.content) + len(line) <= MOST_BYTES
 
     def add(self, number: int, messages: Messages, line: bytes) -> None:
-        self.lines[number], self.questions[number] = line, messages
-        self.size, self.grew = self.size + len(line), monotonic()
+        self.questions[number], self.grew = messages, monotonic()
+        self.content += line
 
-    def leave(self, number: int) -> None:
-        """Nobody waits for this call any more; a batch that nobody waits for is not made."""
-        del self.lines[number], self.questions[number]
-        if not self.lines and not self.may_be_made and self.results:
+    def leave(self) -> None:
+        """Give up waiting for a call; a batch that nobody waits for is not made."""
+        self.left += 1
+        if self.left == len(self.questions) and not self.may_be_made and self.results:
             self.results.cancel()
 
 
@@ -104,8 +104,8 @@ class BatchClient:
         self._ever = False  # the server has answered something
         self._gathering: _Batch | None = None
         self._under_way: set[asyncio.Task[Results]] = set()
-        self._most_lines = MOST_LINES  # fewer once the server has found a batch too large
-        self._turn: AbstractAsyncContextManager[Any] = nullcontext()  # a lock from then on
+        self._most_lines = MOST_LINES  # fewer once the server has found a batch too large; they then go one by one
+        self._turn = asyncio.Lock()
 
     async def send(self, messages: Messages, dialect: Dialect, number: int) -> Response | Fault:
         """Ask once, as part of a batch; the number is the call's in the ledger.
@@ -124,7 +124,7 @@ class BatchClient:
         try:
             return (await asyncio.shield(batch.results))[number]
         except asyncio.CancelledError:
-            batch.leave(number)
+            batch.leave()
             raise
 
     def _line(self, messages: Messages, dialect: Dialect, number: int) -> bytes:
@@ -146,10 +146,10 @@ class BatchClient:
             await asyncio.sleep(left)
         if self._gathering is batch:
             self._gathering = None
-        async with self._turn:
+        async with self._turn if self._most_lines < MOST_LINES else nullcontext():
             made = await self._made(batch)
             if isinstance(made, Fault):
-                return dict.fromkeys(batch.questions, made)
+                return dict.fromkeys(batch.questions, replace(made, kind="fatal"))
             return await self._answers(made, batch.questions)
 
     async def collect(self, batch: OpenBatch) -> None:
@@ -174,15 +174,14 @@ class BatchClient:
 
     async def _made(self, batch: _Batch) -> str | Fault:
         """Have the server make it; its name there."""
-        file = await self._asked(partial(self._uploaded, b"".join(batch.lines.values())))
+        file = await self._asked(partial(self._uploaded, bytes(batch.content)))
         if isinstance(file, Fault):
-            return replace(file, kind="fatal")
+            return file
         token, batch.may_be_made = secrets.token_hex(16), True
         await self._ledger.submit(token, list(batch.questions))
         made = await self._made_once(file, token)
-        if isinstance(made, Fault):
-            return replace(made, kind="fatal")
-        await self._ledger.submitted(token, self._endpoint.hidden(made))
+        if not isinstance(made, Fault):
+            await self._ledger.submitted(token, self._endpoint.hidden(made))
         return made
 
     async def _made_once(self, file: str, token: str) -> str | Fault:
@@ -261,15 +260,15 @@ class BatchClient:
 
     def _read(self, content: bytes, questions: Questions) -> Iterator[tuple[int, Response | Fault]]:
         """What the lines of a file say of these calls; those that cannot be understood say nothing."""
+        numbers = {str(number): number for number in questions}
         for line in content.split(b"\n"):
             try:
                 row = json.loads(line)
-                number, error, response = int(row["custom_id"]), row.get("error"), row.get("response")
-                messages = questions[number]
+                number, error, response = numbers[row["custom_id"]], row.get("error"), row.get("response")
                 if error:
                     yield number, self._not_asked(error.get("code"), error.get("message"))
                 else:
-                    yield number, self._answer(messages, response["status_code"], response["body"])
+                    yield number, self._answer(questions[number], response["status_code"], response["body"])
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue
 
@@ -292,12 +291,11 @@ class BatchClient:
         """Why the server did not begin a batch. If it was too large, the next ones are smaller, and go one by one."""
         errors = details.get("errors")
         problems = _objects(errors.get("data")) if isinstance(errors, dict) else []
-        told = (f"{problem.get('message')} (line {problem.get('line')})" for problem in problems[:3])
+        told = (f"{problem.get('message')} (line {problem.get('line') or 'unknown'})" for problem in problems[:3])
         cause = self._endpoint.shown(f"batch {name} failed: {'; '.join(told)}")
         if lines == 1 or all(problem.get("code") != "token_limit_exceeded" for problem in problems):
             return Fault("fatal", cause)
-        self._most_lines = max(1, min(self._most_lines, lines) // 2)
-        self._turn = self._turn if isinstance(self._turn, asyncio.Lock) else asyncio.Lock()
+        self._most_lines = min(self._most_lines, max(1, lines // 2))
         return Fault("busy", cause)
 
     # Requests

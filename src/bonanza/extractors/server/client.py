@@ -39,8 +39,9 @@ class Endpoint:
     key: str | None = field(repr=False)
 
     def hidden(self, text: str) -> str:
-        """The text without the key: servers echo."""
-        return text.replace(self.key, HIDDEN) if self.key else text
+        """The text without the key, which servers echo, and without halves of characters, which no file can hold."""
+        whole = text.encode("utf-8", "replace").decode()
+        return whole.replace(self.key, HIDDEN) if self.key else whole
 
     def shown(self, text: str) -> str:
         """What a server says, as people see it."""
