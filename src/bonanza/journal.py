@@ -18,7 +18,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -326,7 +326,8 @@ class _Write:
 
 
 def _tell(writes: Sequence[_Write], results: Sequence[int | Exception]) -> None:
-    writes[0].done.get_loop().call_soon_threadsafe(_tell_all, writes, results)
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        writes[0].done.get_loop().call_soon_threadsafe(_tell_all, writes, results)
 
 
 def _tell_all(writes: Sequence[_Write], results: Sequence[int | Exception]) -> None:

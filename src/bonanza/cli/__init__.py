@@ -17,12 +17,14 @@ from bonanza.cli.estimate import estimate
 from bonanza.cli.extract import extract
 from bonanza.cli.printable import LONGEST_MESSAGE, printable
 from bonanza.cli.prompts import prompts
-from bonanza.errors import BonanzaError
+from bonanza.cli.select import select
+from bonanza.errors import BonanzaError, EndpointError, EndpointRefusedError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command()(extract)
 app.command()(estimate)
 app.command()(prompts)
+app.command()(select)
 app.command()(compare)
 app.command()(demo)
 
@@ -48,7 +50,8 @@ def main() -> None:
         app()
     except BonanzaError as error:
         typer.echo(f"bonanza: {printable(str(error), LONGEST_MESSAGE)}", err=True)
-        sys.exit(2)
+        resumes = isinstance(error, EndpointError) and not isinstance(error, EndpointRefusedError)
+        sys.exit(3 if resumes else 2)
     except OSError as error:
         what = printable(f"{error.filename or 'disk'}: {error.strerror or error}", LONGEST_MESSAGE)
         typer.echo(f"bonanza: {what}. Make room or mend it; the same command resumes.", err=True)

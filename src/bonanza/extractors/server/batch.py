@@ -192,7 +192,7 @@ class BatchClient:
                 return made
             if found := await self._found(token, time() + LONGEST_BIRTH):
                 return found
-            cause = f"{made.cause}; asked for {tries} times, no batch was made"
+            cause = f"{made.cause.rstrip('.')}; asked for {tries} times, no batch was made"
         raise EndpointError(f"{cause}. {RESUMES}")
 
     async def _uploaded(self, content: bytes) -> str:
@@ -329,16 +329,17 @@ class BatchClient:
             tries += 1
             pause = max(backoff(tries), fault.wait or 0.0)
             if monotonic() + pause > end:
-                raise EndpointError(f"{fault.cause}; so for {patience:g} s, {tries} times in a row. {RESUMES}")
+                cause = fault.cause.rstrip(".")
+                raise EndpointError(f"{cause}; so for {patience:g} s, {tries} times in a row. {RESUMES}")
             await asyncio.sleep(pause)
 
     async def _followed(self, request: Callable[[], Awaitable[T]]) -> T:
         """Ask about a batch that is under way: it is paid for, so it waits for the next process if it must."""
         result = await self._asked(request)
         if isinstance(result, Fault):
-            where = self._endpoint.url or "OpenAI"
+            where, cause = self._endpoint.url or "OpenAI", result.cause.rstrip(".")
             raise EndpointRefusedError(
-                f"{where} says nothing of a batch that this run has sent there: {result.cause}. Check --base-url and "
+                f"{where} says nothing of a batch that this run has sent there: {cause}. Check --base-url and "
                 f"OPENAI_API_KEY: they must be those it was sent with. {RESUMES} If the batch is gone for good, choose "
                 "a new --out, and name this folder with --reuse."
             )

@@ -122,10 +122,10 @@ class Caller:
 
     def _refusal(self, fault: Fault) -> EndpointRefusedError:
         where = self._endpoint.url or "OpenAI"
-        batch = ("in batches", ", or go on without --batch") if self._connection.batch else ("", "")
+        batch = (" in batches", ", or go on without --batch") if self._connection.batch else ("", "")
         return EndpointRefusedError(
-            f"{where} does not serve model {self._endpoint.model!r}{batch[0]}: {fault.cause}. Check the model's name, "
-            f"--base-url and OPENAI_API_KEY{batch[1]}."
+            f"{where} does not serve model {self._endpoint.model!r}{batch[0]}: {fault.cause.rstrip('.')}. "
+            f"Check the model's name, --base-url and OPENAI_API_KEY{batch[1]}."
         )
 
     def _adapts(self, dialect: Dialect, fault: Fault) -> bool:
