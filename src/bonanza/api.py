@@ -1,4 +1,4 @@
-"""`bonanza.extract` and `bonanza.compare`: the commands as Python functions."""
+"""`bonanza.extract`, `bonanza.select` and `bonanza.compare`: the commands as Python functions."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bonanza import selecting
 from bonanza.comparison import compare as comparison
 from bonanza.corpus.readers import MemoryReader
 from bonanza.corpus.targets import target_from
 from bonanza.records import Document, Target
 from bonanza.run import ExtractResult, Watcher, run
-from bonanza.settings import COMPARED, compare_settings_from, settings_from
+from bonanza.settings import COMPARED, compare_settings_from, select_settings_from, settings_from
 
 
 def extract(
@@ -87,6 +88,40 @@ def compare(
     reader = None if documents is None else MemoryReader(documents[: checked.limit])
     place = Path(cache) if cache else None
     return comparison.compare(checked, Path(out), place, watcher, reader=reader, target=pairs, test=held_out)
+
+
+def select(
+    data: str | Path, *, keep: str, method: str = "recost", out: str | Path | None = None,
+    scores: str | Path | None = None, cache: str | Path | None = None, watcher: selecting.Watcher | None = None,
+    **settings: Any,
+) -> selecting.SelectResult:  # fmt: skip
+    """Select the samples of instruction data that are worth training on.
+
+    Scores of the language model are kept in the cache as they come: the same call goes on where an earlier one ended.
+
+    Parameters
+    ----------
+    data : file of Alpaca, ShareGPT, messages or prompt/completion rows (jsonl, json, csv, parquet)
+    keep : "1%" of the samples, or "500" of them
+    method : "recost", "ifd", "perplexity", "delift", "k_center", "nearest", "length" or "random"
+    out : file for the kept rows, in the format of the data
+    scores : file for the scores of all samples; parquet, or JSON lines by any other name
+    cache : folder for scores
+    settings : any other field of `settings.SelectSettings`: knowledge, target, lm, embedder, seed, recost, scorer, ...
+
+    Raises
+    ------
+    UsageError
+        If the call cannot be carried out as written. The message says why and what to do.
+    """
+    values = settings | {"data": str(data), "keep": keep, "method": method}
+    checked = select_settings_from({key: _plain_path(value) for key, value in values.items()}, "select")
+    out, scores, cache = (Path(place) if place else None for place in (out, scores, cache))
+    return selecting.select(checked, out, scores, cache, watcher)
+
+
+def _plain_path(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
 
 
 def _documents(corpus: Any) -> list[Document] | None:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonanza.budget import Account, Prices, parse_budget
+from bonanza.corpus.knowledge import knowledge_of, read_knowledge
 from bonanza.corpus.readers import Fields, open_corpus
 from bonanza.corpus.store import DocumentStore, open_store
+from bonanza.corpus.targets import read_target
 from bonanza.embedders.alignment import AlignedEmbedder, StaticAligner
 from bonanza.embedders.cached import embed_corpus
 from bonanza.embedders.sentence_transformers import (
@@ -49,10 +51,13 @@ from bonanza.interfaces import (
     Pool,
     Priced,
     Reader,
+    Selector,
+    TokenScorer,
 )
 from bonanza.journal import CallLog, Journal, readings_of
 from bonanza.judges.embedding import embedding_judge
 from bonanza.judges.lexical import lexical_judge
+from bonanza.language_models import EMBEDDED, HUGGING_FACE, open_language_model
 from bonanza.policies.adaptive import AdaptivePolicy
 from bonanza.policies.dsir import DsirPolicy
 from bonanza.policies.equal import EqualPolicy
@@ -60,8 +65,25 @@ from bonanza.policies.nearest import NearestPolicy
 from bonanza.policies.random import RandomPolicy
 from bonanza.policies.round_robin import RoundRobinPolicy
 from bonanza.policies.tsds import TsdsPolicy
-from bonanza.records import Document, Target, Usage
-from bonanza.settings import CompareSettings, RunSettings
+from bonanza.records import Document, Knowledge, Sample, Target, Usage
+from bonanza.scorers.journaled import JournaledScorer
+from bonanza.scorers.server import ServerScorer
+from bonanza.scorers.transformers import TransformersScorer
+from bonanza.selectors.delift import DeliftSelector
+from bonanza.selectors.entropies import Told
+from bonanza.selectors.knowledge import KnowledgeBase
+from bonanza.selectors.perplexity import IfdSelector, PerplexitySelector
+from bonanza.selectors.plain import KCenterSelector, LengthSelector, NearestSelector, RandomSelector
+from bonanza.selectors.recost import RecostSelector
+from bonanza.settings import (
+    CompareSettings,
+    ConnectionSettings,
+    RecostSettings,
+    RefineSettings,
+    RunSettings,
+    ScorerSettings,
+    SelectSettings,
+)
 
 Fetch = Callable[[Sequence[int]], list[Document]]
 Costs = NDArray[np.float64]
@@ -77,6 +99,12 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "equal:nearest": {"equal": {"within_cluster": "nearest"}},
 }
 ALWAYS_COMPARED = ("random", "oracle", "everything")
+METHODS = ("recost", "ifd", "perplexity", "delift", "k_center", "nearest", "length", "random")
+NEEDED = {  # by method, what it needs
+    "recost": ("knowledge", "a file of instruction data or documents of good quality"),
+    "nearest": ("target", "a reference set"),
+}
+SCORES = "scores.sqlite"  # of language models, in the cache
 RECORDED_COLUMN = "qa_pairs"
 SERVER = "openai:"
 EMBEDDING_BATCH = 2_048  # texts read from disk and embedded at a time
@@ -299,6 +327,8 @@ def check_names(settings: RunSettings) -> None:
             f"llm {settings.llm!r} is not known. There are: openai:MODEL, local, rules, recorded[:COLUMN], "
             "recorded:journal=DIR."
         )
+    if settings.refine.method is not None:
+        check_selection(settings.refine.method, settings.refine.lm, {"knowledge": "", "target": ""})
     _check_server(settings)
 
 
@@ -371,3 +401,89 @@ def build_judge(
 ) -> Judge:
     """A judge of these pairs by nearness to these test items; without an embedder it is the lexical one."""
     return embedding_judge(embedder, pairs, test, cache, tell) if embedder else lexical_judge(pairs, test)
+
+
+def check_selection(method: str, lm: str, given: Mapping[str, str | None]) -> None:
+    """Refuse what a selection cannot be made of; `given` are the files of knowledge and target.
+
+    Raises
+    ------
+    SettingsError
+        Naming what there is, or what is missing.
+    """
+    if method not in METHODS:
+        raise SettingsError(f"method {method!r} is not known. There are: {', '.join(METHODS)}.")
+    for needs, (name, what) in NEEDED.items():
+        if method == needs and given[name] is None:
+            raise SettingsError(f"--method {method} needs --{name}: {what}.")
+    if not (lm == EMBEDDED or (lm.startswith((HUGGING_FACE, SERVER)) and lm.partition(":")[2])):
+        raise SettingsError(f"lm {lm!r} is not known. There are: local, hf:PATH, openai:MODEL.")
+
+
+@dataclass(frozen=True)
+class SelectionInputs:
+    """What selectors look at besides the samples."""
+
+    knowledge: Sequence[Knowledge]
+    target: Target
+    embedder: Callable[[], Embedder]
+    scorer: Callable[[], TokenScorer]
+    tell: Told  # how many passages are scored, of how many
+
+
+def build_selector(method: str, settings: SelectSettings | RefineSettings, inputs: SelectionInputs) -> Selector:
+    """The selector of a name; models are opened only where it needs them."""
+    embedder, scorer, tell = inputs.embedder, inputs.scorer, inputs.tell
+    makers: dict[str, Callable[[], Selector]] = {
+        "recost": lambda: _recost(settings.recost, inputs),
+        "ifd": lambda: IfdSelector(scorer(), tell),
+        "perplexity": lambda: PerplexitySelector(scorer(), tell),
+        "delift": lambda: DeliftSelector(settings.delift, scorer(), embedder(), tell),
+        "k_center": lambda: KCenterSelector(embedder()),
+        "nearest": lambda: NearestSelector(embedder(), inputs.target),
+        "length": LengthSelector,
+        "random": RandomSelector,
+    }
+    return makers[method]()
+
+
+def _recost(settings: RecostSettings, inputs: SelectionInputs) -> Selector:
+    embedder = inputs.embedder()
+    return RecostSelector(settings, inputs.scorer(), KnowledgeBase(inputs.knowledge, embedder), embedder, inputs.tell)
+
+
+def selection_inputs(settings: SelectSettings, samples: Sequence[Sample], cache: Path, tell: Told) -> SelectionInputs:
+    """The files that the settings name. A static embedder is learned from samples and knowledge."""
+    target = read_target(settings.target) if settings.target else Target(())
+    knowledge = read_knowledge(settings.knowledge) if settings.knowledge else []
+    return SelectionInputs(
+        knowledge, target, lambda: _select_embedder(settings.embedder, samples, knowledge),
+        lambda: build_scorer(settings.lm, settings.scorer, settings.connection, cache), tell,
+    )  # fmt: skip
+
+
+def refine_inputs(
+    settings: RunSettings, target: Target, embedder: Embedder, cache: Path, tell: Told
+) -> SelectionInputs:
+    """The reference set as knowledge and as target, the run's own embedder."""
+    refine = settings.refine
+    return SelectionInputs(
+        knowledge_of(target), target, lambda: embedder,
+        lambda: build_scorer(refine.lm, refine.scorer, settings.connection, cache), tell,
+    )  # fmt: skip
+
+
+def build_scorer(lm: str, settings: ScorerSettings, connection: ConnectionSettings, cache: Path) -> TokenScorer:
+    """The language model that scores responses, with a journal of its scores."""
+    if lm.startswith(SERVER):
+        key = os.environ.get("OPENAI_API_KEY")
+        return JournaledScorer(ServerScorer(lm.removeprefix(SERVER), connection, key), cache / SCORES)
+    return JournaledScorer(TransformersScorer(open_language_model(lm), settings), cache / SCORES)
+
+
+def _select_embedder(name: str, samples: Sequence[Sample], knowledge: Sequence[Knowledge]) -> Embedder:
+    if name != "static":
+        return load_sentence_transformer(name)
+    texts = [sample.as_example() for sample in samples] + [item.text for item in knowledge]
+    rows = np.sort(np.random.default_rng(0).permutation(len(texts))[:SAMPLE])
+    return fit_static([texts[row] for row in rows])

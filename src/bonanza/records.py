@@ -12,7 +12,7 @@ from typing import Literal
 ReadingStatus = Literal["ok", "empty", "unparsable", "refused", "truncated", "failed"]
 Finish = Literal["stop", "length", "refused"]  # an answer's end: its own, cut off at its limit, declined or filtered
 Role = Literal["system", "user", "assistant"]
-PairStatus = Literal["kept", "duplicate", "contaminated", "ungrounded", "malformed"]
+PairStatus = Literal["kept", "duplicate", "contaminated", "ungrounded", "malformed", "outranked"]
 
 CHARACTERS_PER_TOKEN = 4  # usual estimate for English under a 32k-128k BPE vocabulary; METHODS section 4 prices with it
 
@@ -81,6 +81,24 @@ class Sample:
     def id(self) -> str:
         """Hash of the conversation."""
         return content_id(*(part for turn in self.turns for part in (turn.role, turn.text)))
+
+    def as_example(self) -> str:
+        """The sample as a text to learn from."""
+        return f"{self.prompt}\n\n{self.response}"
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """One text of an external knowledge base."""
+
+    id: str
+    prompt: str  # what it answers; empty for a document
+    text: str  # what a model is shown
+
+    @property
+    def embedded(self) -> str:
+        """What is compared with samples' prompts: the prompt, or the document itself."""
+        return self.prompt or self.text
 
 
 @dataclass(frozen=True, slots=True)

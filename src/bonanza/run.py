@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +34,7 @@ from bonanza.interfaces import Embedder, Policy, Reader
 from bonanza.journal import Journal
 from bonanza.loop import Parts, Progress, rounds
 from bonanza.records import Pair, Reading, Skipped, Target, Usage
+from bonanza.selecting import outranked
 from bonanza.settings import RunSettings, as_mapping, differences, identity
 from bonanza.version import __version__
 
@@ -52,6 +53,9 @@ class Watcher(Protocol):
     def round(self, progress: Progress, account: Account, policy: Policy) -> None:
         """A round is done."""
 
+    def scored(self, done: int, of: int) -> None:
+        """A language model has scored so many passages of a refinement."""
+
 
 class Silent:
     """Watches without a word."""
@@ -63,6 +67,9 @@ class Silent:
         """Ignore it."""
 
     def round(self, progress: Progress, account: Account, policy: Policy) -> None:
+        """Ignore it."""
+
+    def scored(self, done: int, of: int) -> None:
         """Ignore it."""
 
 
@@ -136,6 +143,7 @@ class _Job:
     unknown: int  # documents that a replayed journal never read
     embedder: Embedder
     parts: Parts
+    selection: build.SelectionInputs  # of a refinement
     journal: Journal
     clock: _Clock
 
@@ -189,7 +197,9 @@ def _prepared(
     policy = build.build_policy(settings, embedder)
     journal.claim(owner)
     parts = Parts(pool, policy, extractor, executor, ExactCleaner(), journal, account)
-    return _Job(settings, target, store.skipped, len(store) - len(pool), embedder, parts, journal, clock)
+    selection = build.refine_inputs(settings, target, embedder, cache, watcher.scored)
+    unknown = len(store) - len(pool)
+    return _Job(settings, target, store.skipped, unknown, embedder, parts, selection, journal, clock)
 
 
 def _loop(job: _Job, watcher: Watcher, stopping: Callable[[], bool]) -> Progress:
@@ -208,7 +218,7 @@ def _loop(job: _Job, watcher: Watcher, stopping: Callable[[], bool]) -> Progress
 
 def _finish(job: _Job, progress: Progress, out: Path) -> ExtractResult:
     """Write the folder."""
-    documents = [ReadDocument(item.round, item.cluster, item.reading) for item in progress.read]
+    documents = _refined(job, progress)
     pairs = kept_pairs(documents)
     measures = measure(pairs, job.target, job.embedder, job.settings.seed)
     write_tables(out, Results(documents, [*job.skipped, *progress.passed_over], job.target, measures))
@@ -216,6 +226,31 @@ def _finish(job: _Job, progress: Progress, out: Path) -> ExtractResult:
     write_text(out / "README.md", card(summary, job.settings.target))
     write_summary(out, summary)
     return ExtractResult(out, summary, pairs)
+
+
+def _refined(job: _Job, progress: Progress) -> list[ReadDocument]:
+    """What was read; of the kept pairs only the best if that is wanted, and unless the run was asked to stop."""
+    documents = [ReadDocument(item.round, item.cluster, item.reading) for item in progress.read]
+    refine, pairs = job.settings.refine, kept_pairs(documents)
+    if refine.method is None or not pairs or progress.stop_reason == "interrupted":
+        return documents
+    selector = build.build_selector(refine.method, refine, job.selection)
+    with job.clock.timed("clean"):
+        gone = outranked(pairs, refine.keep, selector, job.settings.seed)
+    return [replace(item, reading=_without(item.reading, gone, refine.method)) for item in documents]
+
+
+def _without(reading: Reading, gone: Mapping[str, str], method: str) -> Reading:
+    """A reading with its kept pairs that are among `gone` marked so."""
+    return replace(
+        reading,
+        pairs=tuple(
+            replace(pair, status="outranked", reason=f"{method}: {gone[pair.id]}")
+            if pair.status == "kept" and pair.id in gone
+            else pair
+            for pair in reading.pairs
+        ),
+    )
 
 
 def _summary(job: _Job, progress: Progress, documents: Sequence[ReadDocument], measures: Measures) -> dict[str, Any]:

@@ -157,7 +157,7 @@ class ServerSettings:
     pairs_per_chunk: Positive = 8  # [ours] most pairs that are asked for
     temperature: NotNegative = 0.0  # [ours] the same answer to the same question
     style: Annotated[int, Ge(0), Le(10)] = 0  # reference pairs shown for form; --style: 3 [ours]
-    refine: bool = False  # a second call mends the pairs [paper: EQUAL, step 6]; it costs as much again
+    mend: bool = False  # a second call mends the pairs [paper: EQUAL, step 6]; it costs as much again
     prompts: str | None = None  # folder of prompts in place of ours
 
 
@@ -180,6 +180,141 @@ class ConnectionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ScorerSettings:
+    """How responses are put before a language model."""
+
+    __pydantic_config__ = _STRICT
+
+    template: Literal["chat", "plain"] = "chat"  # the model's own; plain [ours] where it has none, and for servers
+    context_tokens: Positive | None = None  # None: as many as the model can read
+    batch_tokens: Positive = 2_048  # [ours] in one forward pass, padding included; 2 cores gain nothing from more
+
+
+@dataclass(frozen=True, slots=True)
+class RecostSettings:
+    """RECOST, arXiv 2402.17355. Where the paper is silent, [ours] was chosen by benchmarks/instruction_selection.py."""
+
+    __pydantic_config__ = _STRICT
+
+    neighbours: Positive = 5  # [paper] texts of the knowledge base that a sample is shown with
+    knowledge_characters: Positive = 1_000  # [ours] of all of them together; longer ones are cut evenly
+    near_copy: Annotated[float, Gt(0), Le(1)] = 0.95  # [ours] cosine from which a text counts as the sample itself
+    relative: Literal["difference", "ratio"] = "difference"  # [ours] the paper names the difference
+    # Ranks: both [paper], or entropy with knowledge alone, relative entropy alone, or the two with its sign reversed
+    rank: Literal["both", "entropy", "relative", "reversed"] = "both"
+    window: Positive | None = None  # candidates to draw the most distant from; None: half as many as are kept [ours]
+    flag_degenerate: bool = True  # [ours] texts that repeat themselves are never kept: any low entropy loves them
+
+
+@dataclass(frozen=True, slots=True)
+class DeliftSettings:
+    """DELIFT, arXiv 2411.04425."""
+
+    __pydantic_config__ = _STRICT
+
+    neighbours: Positive = 5  # [ours] nearest samples tried as examples; the paper tries all, at the square of the cost
+
+
+@dataclass(frozen=True, slots=True)
+class RefineSettings:
+    """A selection among the pairs that a run has kept, with the reference set as knowledge and as target."""
+
+    __pydantic_config__ = _STRICT
+
+    method: str | None = None  # None: all are kept; --refine recost
+    keep: str = "50%"  # [ours]
+    lm: str = "local"
+    scorer: ScorerSettings = field(default_factory=ScorerSettings)
+    recost: RecostSettings = field(default_factory=RecostSettings)
+    delift: DeliftSettings = field(default_factory=DeliftSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectSettings:
+    """What decides the outcome of `bonanza select`."""
+
+    __pydantic_config__ = _STRICT
+
+    data: str
+    keep: str  # "1%" or "500"
+    method: str = "recost"  # [ours]
+    knowledge: str | None = None  # file of instruction data or documents; recost needs it
+    target: str | None = None  # reference set; nearest needs it
+    lm: str = "local"  # or hf:PATH, or openai:MODEL at a server that gives log-probabilities of prompts
+    embedder: str = "static"
+    seed: Count = 0
+    scorer: ScorerSettings = field(default_factory=ScorerSettings)
+    recost: RecostSettings = field(default_factory=RecostSettings)
+    delift: DeliftSettings = field(default_factory=DeliftSettings)
+    connection: ConnectionSettings = field(default_factory=ConnectionSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class QualitySettings:
+    """What a pair must be like. A flag that is not in `dropped` is only recorded."""
+
+    __pydantic_config__ = _STRICT
+
+    # [ours] the flags that make a pair malformed; all: bonanza.cleaning.quality.FLAGS
+    dropped: tuple[str, ...] = ("empty question", "empty answer", "answer repeats question", "not self-contained")
+    shortest_question: Count = 8  # [ours] characters
+    longest_question: Positive = 8_000  # [ours] characters
+    shortest_answer: Count = 1  # [ours] characters; a number or an option is an answer
+    longest_answer: Positive = 32_000  # [ours] characters: about 8,000 tokens
+
+
+@dataclass(frozen=True, slots=True)
+class GroundingSettings:
+    """Finding the place in a document that a pair comes from."""
+
+    __pydantic_config__ = _STRICT
+
+    similarity: Share = 0.85  # [ours] of a quote and what stands in the document, letter by letter
+    shortest_fuzzy: Count = 20  # [ours] characters; a shorter quote must stand there as it is
+    longest_fuzzy: Positive = 4_000  # [ours] characters; so no quote takes long to look for
+    least_score: Share = 0.0  # [ours] of an answer's numbers and names, the share that the document has; 0: only noted
+
+
+@dataclass(frozen=True, slots=True)
+class DecontaminationSettings:
+    """When a pair or document counts as a copy of a test item. Thresholds: benchmarks/cleaning.py, development half."""
+
+    __pydantic_config__ = _STRICT
+
+    ngram: Positive = 13  # words in a row [GPT-3, arXiv 2005.14165, appendix C]
+    least_words: Positive = 4  # [ours] words and signs of a short item; a shorter one is not looked for as a whole
+    reworded: Above = 14.0  # [ours] rarity of the words in common, in nats, times Dice's coefficient squared
+    edited: Above = 2.4  # [ours] square root of that rarity, times the share of equal letters to the power of three
+    numbers: Share = 0.6  # [ours] of a test item's numbers the share that an edited or reworded copy has
+    similarity: Share | None = None  # [ours] cosine of embeddings; None: the static embedder found no more
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicateSettings:
+    """When a pair counts as a repetition of one kept before."""
+
+    __pydantic_config__ = _STRICT
+
+    similarity: Share = 0.7  # [ours] Jaccard index of the sets of two words in a row, as MinHash estimates it
+    # [ours] pairs that differ in a number, a minus sign, a negation or a piece of code differ in meaning
+    exact_values: bool = True
+    semantic: Share | None = None  # cosine of embeddings; None [ours]: not looked at
+
+
+@dataclass(frozen=True, slots=True)
+class CleaningSettings:
+    """Which extracted pairs are kept."""
+
+    __pydantic_config__ = _STRICT
+
+    quality: QualitySettings = field(default_factory=QualitySettings)
+    grounded: bool = True  # a pair that stands nowhere in its document is put aside [ours]
+    grounding: GroundingSettings = field(default_factory=GroundingSettings)
+    decontamination: DecontaminationSettings = field(default_factory=DecontaminationSettings)
+    near_duplicates: NearDuplicateSettings = field(default_factory=NearDuplicateSettings)
+
+
+@dataclass(frozen=True, slots=True)
 class RunSettings:
     """What decides the outcome of `bonanza extract`, whole: equal settings and inputs give an equal `train.jsonl`."""
 
@@ -198,6 +333,7 @@ class RunSettings:
     round_size: Positive = 100  # [ours] most documents chosen at a time
     patience: Count = 500  # [ours] documents in a row without any pair after which the run gives up; 0: never
     prices: PriceSettings = field(default_factory=PriceSettings)
+    refine: RefineSettings = field(default_factory=RefineSettings)
     adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     equal: EqualSettings = field(default_factory=EqualSettings)
     nearest: NearestSettings = field(default_factory=NearestSettings)
@@ -232,6 +368,7 @@ class CompareSettings:
     text_field: str = "text"
     id_field: str = "id"
     round_size: Positive = 100
+    refine: RefineSettings = field(default_factory=RefineSettings)
     adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     equal: EqualSettings = field(default_factory=EqualSettings)
     nearest: NearestSettings = field(default_factory=NearestSettings)
@@ -256,6 +393,11 @@ def compare_settings_from(mapping: Mapping[str, Any], origin: str) -> CompareSet
         if isinstance(values.get(name), str):
             values[name] = tuple(part.strip() for part in values[name].split(",") if part.strip())
     return _checked(CompareSettings, values, origin)
+
+
+def select_settings_from(mapping: Mapping[str, Any], origin: str) -> SelectSettings:
+    """The same for a selection."""
+    return _checked(SelectSettings, mapping, origin)
 
 
 def _checked(kind: type[Settings], mapping: Mapping[str, Any], origin: str) -> Settings:

@@ -57,7 +57,12 @@ def extract(
     style: Annotated[
         bool, typer.Option("--style", help="Show the model three reference pairs, for their form.")
     ] = False,
-    refine: Annotated[bool, typer.Option("--refine", help="Have the pairs mended by a second call.")] = False,
+    mend: Annotated[bool, typer.Option("--mend", help="Have the pairs mended by a second call.")] = False,
+    refine: Annotated[
+        str | None, typer.Option(help="Keep only the best pairs, by a method of `bonanza select`, e.g. recost.")
+    ] = None,
+    refine_keep: Annotated[str | None, typer.Option(help='How many then: "50%" or "500". [default: 50%]')] = None,
+    refine_lm: Annotated[str | None, typer.Option(help="Language model that scores. [default: local]")] = None,
     prompts: Annotated[
         str | None, typer.Option(help="Folder of prompts in place of ours; see `bonanza prompts`.")
     ] = None,
@@ -85,7 +90,8 @@ def extract(
         "prices.input": input_price, "prices.output": output_price, "connection.base_url": base_url,
         "connection.batch": batch or None, "connection.concurrency": concurrency, "connection.rpm": rpm,
         "connection.tpm": tpm,
-        "server.style": STYLE_EXAMPLES if style else None, "server.refine": refine or None, "server.prompts": prompts,
+        "server.style": STYLE_EXAMPLES if style else None, "server.mend": mend or None, "server.prompts": prompts,
+        "refine.method": refine, "refine.keep": refine_keep, "refine.lm": refine_lm,
     }  # fmt: skip
     values = merged(config, {key: value for key, value in given.items() if value is not None}, set_ or [])
     values = _in_few_rounds(values) if batch else values

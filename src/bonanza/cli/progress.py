@@ -36,6 +36,7 @@ class Terminal:
         self._last_line = 0.0
         self._note = ""
         self._first_spent: float | None = None
+        self._scored_from: tuple[int, float] | None = None
         self._in_round = 0
         self._panel_shown = Group()
 
@@ -80,6 +81,19 @@ class Terminal:
             self._last_line = time.monotonic()
             self._console.print(f"{self._title}{self._line(progress, account)}", soft_wrap=True)
 
+    def scored(self, done: int, of: int) -> None:
+        """Show how far a language model has come."""
+        if self._scored_from is None or done < self._scored_from[0]:
+            self._scored_from = done, time.monotonic()
+        gained, seconds = done - self._scored_from[0], time.monotonic() - self._scored_from[1]
+        left = _about(seconds / gained * (of - done)) if gained and done < of else ""
+        text = f"{self._title}scored {done:,} of {of:,} passages{left}"
+        if self._live is not None:
+            self._live.update(Text(text))
+        elif done == of or time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            self._console.print(text, soft_wrap=True)
+
     def _show_note(self, report: Mapping[str, Any]) -> None:
         """Say once what the alignment did."""
         note = report.get("alignment", {}).get("note", "")
@@ -106,12 +120,16 @@ class Terminal:
         if gained <= 0 or share >= 1:
             return ""
         seconds = (time.monotonic() - self._started) / gained * (1 - share)
-        return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"
+        return _about(seconds)
 
     def _panel(self, progress: Progress, account: Account, report: Mapping[str, Any]) -> Group:
         share = account.spent / account.budget.limit
         bar = ProgressBar(total=1.0, completed=min(share, 1.0), width=min(60, self._console.width - 2))
         return Group(Text(self._title + self._line(progress, account)), bar, *_best_clusters(report))
+
+
+def _about(seconds: float) -> str:
+    return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"
 
 
 def _best_clusters(report: Mapping[str, Any]) -> list[Table]:

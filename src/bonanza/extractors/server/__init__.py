@@ -54,16 +54,16 @@ class ServerExtractor:
         self.name = f"openai:{endpoint.model}/{prompts.id}/{content_id(repr(server))}"
 
     def worst_case(self, document: Document) -> Usage:
-        """A call for each chunk, and one more where answers are refined. Tries beyond these reserve for themselves."""
+        """A call for each chunk, and one more where pairs are mended. Tries beyond these reserve for themselves."""
         chunks = self._chunks(document)
         calls = [self._caller.most(self._extraction(document, chunk)) for chunk in chunks]
-        if self._settings.refine:
+        if self._settings.mend:
             calls += [self._refining(document, chunk) for chunk in chunks]
         return sum(calls, Usage())
 
     def _refining(self, document: Document, chunk: Chunk) -> Usage:
         """The most that refining can take: the pairs that it sees are an answer of at most the longest length."""
-        bare = self._caller.most(self._prompts.refinement(chunk.of(document.text), ()))
+        bare = self._caller.most(self._prompts.mending(chunk.of(document.text), ()))
         return bare + Usage(self._settings.answer_tokens * MOST_BYTES_PER_TOKEN)
 
     def prompt_tokens(self, document: Document) -> int:
@@ -110,9 +110,9 @@ class ServerExtractor:
         return await self._usable(document, chunk, second.answer, parsed, second)
 
     async def _usable(self, document: Document, chunk: Chunk, answer: Answer, parsed: Parsed, asked: Asked) -> _Read:
-        """The pairs of an answer, refined if that is wanted."""
-        if self._settings.refine and parsed.pairs:
-            messages = self._prompts.refinement(chunk.of(document.text), parsed.pairs)
+        """The pairs of an answer, mended if that is wanted."""
+        if self._settings.mend and parsed.pairs:
+            messages = self._prompts.mending(chunk.of(document.text), parsed.pairs)
             asked = _added(asked.usage, await self._caller.ask(document.id, messages))
             mended = _parsed(asked.answer) if asked.answer else None
             parsed = mended if mended and mended.pairs else parsed

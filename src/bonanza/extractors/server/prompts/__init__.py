@@ -4,7 +4,7 @@ extract.txt   the task; {pairs} is the most pairs wanted
 document.txt  the document between two lines of {fence}
 examples.txt  joined to the task with --style: {examples} are pairs of the reference set, for their form alone
 again.txt     sent after an answer that cannot be used; {problem} says why
-refine.txt    the task of the second pass (--refine); pairs.txt is the message that goes with it
+mend.txt      the task of the second pass (--mend); pairs.txt is the message that goes with it
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bonanza.records import Question, content_id
 
 Messages = list[dict[str, str]]
 
-NAMES = ("extract", "document", "examples", "again", "refine", "pairs")
+NAMES = ("extract", "document", "examples", "again", "mend", "pairs")
 # What each must hold, or something would never reach the model
 NEEDED = {
     "document": ("{document}", "{fence}"), "examples": ("{examples}",), "again": ("{problem}",),
@@ -60,12 +60,12 @@ class Prompts:
         given = {"role": "assistant", "content": defused(answer[:LONGEST_QUOTED])}
         return [*messages, given, {"role": "user", "content": _filled(self.texts["again"], problem=problem)}]
 
-    def refinement(self, text: str, pairs: Sequence[FoundPair]) -> Messages:
+    def mending(self, text: str, pairs: Sequence[FoundPair]) -> Messages:
         """Messages that ask to mend pairs."""
         rows = [{"question": pair.question, "answer": pair.answer, "evidence": pair.evidence} for pair in pairs]
         listed = defused(json.dumps({"pairs": rows}, ensure_ascii=False))
         message = _filled(self.texts["pairs"], fence=_fence(text), document=defused(text), pairs_json=listed)
-        return _messages(self.texts["refine"] + self._style(), message)
+        return _messages(self.texts["mend"] + self._style(), message)
 
     def _style(self) -> str:
         if not self.examples:

@@ -1,0 +1,1 @@
+"""Which samples of instruction data are worth training on: RECOST and its rivals, one file each."""

@@ -1,0 +1,76 @@
+"""The external knowledge of RECOST: texts, their embeddings, and for each sample those that are nearest to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonanza.interfaces import Embedder
+from bonanza.records import Knowledge, Sample
+
+EXACT_BELOW = 100_000  # texts; above, an approximate index
+LINKS, SEARCH_WIDTH = 32, 128  # of the approximate index (HNSW) [ours]: finds about 99 of 100 true neighbours
+SPARE = 20  # [ours] further neighbours that are looked at, in case some are the sample itself
+
+
+class KnowledgeBase:
+    """Searches knowledge by cosine."""
+
+    def __init__(self, items: Sequence[Knowledge], embedder: Embedder) -> None:
+        self._items, self._embedder = items, embedder
+        self._index = _index(embedder.embed([item.embedded for item in items]))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the nearest are always found."""
+        return len(self) < EXACT_BELOW
+
+    def nearest(self, samples: Sequence[Sample], count: int, near_copy: float) -> list[list[Knowledge]]:
+        """The nearest texts of each sample, nearest first, without the sample itself and its near-copies.
+
+        A near-copy has the sample's prompt or its response to the letter (but for case and white space), or holds a
+        response of several words, or is nearer to its prompt than `near_copy` (cosine). Fewer than `count` only where
+        no more are left.
+        """
+        queries = self._embedder.embed([sample.prompt for sample in samples])
+        near, rows = self._index.search(queries, min(count + SPARE, len(self)))
+        return [
+            self._others(sample, near[position], rows[position], near_copy)[:count]
+            for position, sample in enumerate(samples)
+        ]
+
+    def _others(
+        self, sample: Sample, near: NDArray[np.float32], rows: NDArray[np.int64], near_copy: float
+    ) -> list[Knowledge]:
+        prompt, response = _folded(sample.prompt), _folded(sample.response)
+        found = [(self._items[row], cosine) for row, cosine in zip(rows, near, strict=True) if row >= 0]
+        return [item for item, cosine in found if cosine < near_copy and not _is_copy(item, prompt, response)]
+
+
+def _is_copy(item: Knowledge, prompt: str, response: str) -> bool:
+    text = _folded(item.text)
+    telling = response.count(" ") >= 3
+    return bool(item.prompt and _folded(item.prompt) == prompt) or (telling and response in text)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _index(vectors: NDArray[np.float32]) -> Any:
+    import faiss
+
+    index: Any
+    if len(vectors) < EXACT_BELOW:
+        index = faiss.IndexFlatIP(vectors.shape[1])
+    else:
+        index = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efSearch = SEARCH_WIDTH
+    index.add(vectors)
+    return index
