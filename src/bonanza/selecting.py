@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ import numpy as np
 
 from bonanza import build
 from bonanza.corpus.instructions import InstructionData, read_samples, require_same_format, write_rows
-from bonanza.errors import SettingsError
+from bonanza.errors import FolderError, SettingsError
 from bonanza.interfaces import Selection, Selector
 from bonanza.records import Pair, Sample, Turn
 from bonanza.settings import SelectSettings
@@ -112,6 +113,8 @@ def select(
     build.check_selection(settings.method, settings.lm, given)
     if out is not None:
         require_same_format(settings.data, out)
+    if scores is not None:
+        _require_writable(scores, settings.data, out)
     watcher.stage("reading the samples")
     data = read_samples(settings.data)
     keep = count_of(settings.keep, len(data.samples))
@@ -176,6 +179,15 @@ def _summary(
     }  # fmt: skip
 
 
+def _require_writable(scores: Path, data: str, out: Path | None) -> None:
+    """Refuse, before any work, a file for the scores that is in no folder, or that is the data or the output."""
+    if not scores.parent.is_dir():
+        raise FolderError(f"{scores}: there is no folder {scores.parent}. Make it, or name another.")
+    others = [Path(data).expanduser(), *([out] if out else [])]
+    if os.path.realpath(scores) in map(os.path.realpath, others):
+        raise SettingsError(f"{scores}: is the data or the output, which would be lost. Name another file for --scores.")
+
+
 def _write_scores(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
     """A parquet table; JSON lines under any other name."""
     partial = path.with_name(path.name + ".partial")
@@ -185,5 +197,11 @@ def _write_scores(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
 
         pq.write_table(pa.Table.from_pylist(list(table)), partial, compression="zstd")
     else:
-        partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table), encoding="utf-8")
+        lines = (json.dumps({name: _known(value) for name, value in row.items()}, ensure_ascii=False) for row in table)
+        partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     os.replace(partial, path)
+
+
+def _known(value: Any) -> Any:
+    """The value; none for nan, which JSON does not know."""
+    return None if isinstance(value, float) and math.isnan(value) else value

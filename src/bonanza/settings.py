@@ -283,8 +283,8 @@ class DecontaminationSettings:
 
     ngram: Positive = 13  # words in a row [GPT-3, arXiv 2005.14165, appendix C]
     least_words: Positive = 4  # [ours] words and signs of a short item; a shorter one is not looked for as a whole
-    reworded: Above = 14.0  # [ours] rarity of the words in common, in nats, times Dice's coefficient squared
-    edited: Above = 2.4  # [ours] square root of that rarity, times the share of equal letters to the power of three
+    reworded: Above = 10.8  # [ours] rarity of the words in common, in nats, times Dice's coefficient squared
+    edited: Above = 1.85  # [ours] square root of that rarity, times the share of equal letters to the power of three
     numbers: Share = 0.6  # [ours] of a test item's numbers the share that an edited or reworded copy has
     similarity: Share | None = None  # [ours] cosine of embeddings; None: the static embedder found no more
 

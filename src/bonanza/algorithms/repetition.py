@@ -23,8 +23,8 @@ def repeats_itself(text: str) -> bool:
     True
     """
     words = WORD.findall(text.casefold())
-    if len(words) < LEAST_WORDS:
-        return False
+    if len(words) < LEAST_WORDS:  # or a text that is written without spaces
+        return _compresses(text)
     pairs = list(pairwise(words))
     few_words = len(set(words)) < LEAST_DISTINCT * min(len(words), 100)
     few_pairs = len(set(pairs)) < LEAST_DISTINCT_PAIRS * len(pairs)

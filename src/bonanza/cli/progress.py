@@ -227,9 +227,19 @@ def estimate_lines(estimate: Estimate, out: Path) -> list[str]:
         ("dollars", "$", estimate.cost_usd), ("minutes", "", estimate.minutes),
     ):  # fmt: skip
         if name != "dollars" or interval.expected:
-            expected, low, high = (unit + _rounded(some) for some in (interval.expected, interval.low, interval.high))
+            shown = _rounded if name in ("dollars", "minutes") else _whole
+            expected, low, high = (unit + shown(some) for some in (interval.expected, interval.low, interval.high))
             lines.append(f"{name:9} {expected}  ({low} to {high})")
     return [*lines, f"written   {out}; `bonanza extract --reuse {out}` uses its answers"]
+
+
+def _whole(value: float) -> str:
+    """A count, to three digits.
+
+    >>> _whole(60), _whole(12345.6)
+    ('60', '12,300')
+    """
+    return _rounded(value).partition(".")[0]
 
 
 def _rounded(value: float) -> str:

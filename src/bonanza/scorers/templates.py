@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from bonanza.errors import SettingsError
@@ -55,7 +55,7 @@ class ChatTemplate:
     def _context(self, turns: Sequence[Turn], written: str) -> str:
         """What follows what is written already, up to where the assistant begins to speak."""
         messages = [{"role": turn.role, "content": turn.text} for turn in turns]
-        whole = str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        whole = self._applied(messages)
         if not whole.startswith(written):
             raise SettingsError(
                 "the model's chat template changes earlier turns when later ones follow, so that they cannot be scored "
@@ -63,16 +63,27 @@ class ChatTemplate:
             )
         return whole[len(written) :]
 
+    def _applied(self, messages: Sequence[Mapping[str, str]]) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        except (TemplateError, ValueError) as error:
+            raise SettingsError(
+                f"the model's chat template refuses a conversation of {', '.join(each['role'] for each in messages)} "
+                f"({error}). Choose --template plain."
+            ) from error
+
 
 def informed(passage: Passage) -> tuple[Turn, ...]:
-    """The turns with the knowledge in front of the first that a user says; without any user, of an empty one.
+    """The turns with the knowledge in front of the first that a user says; where the assistant begins, of an empty one.
 
     White space around turns goes: templates differ in what they leave of it.
     """
     turns = tuple(Turn(turn.role, turn.text.strip()) for turn in passage.turns)
-    if all(turn.role != "user" for turn in turns):
-        system = tuple(turn for turn in turns if turn.role == "system")
-        turns = (*system, Turn("user", ""), *turns[len(system) :])
+    begin = next((place for place, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    if all(turn.role != "user" for turn in turns[begin : begin + 1]):
+        turns = (*turns[:begin], Turn("user", ""), *turns[begin:])
     if not passage.knowledge:
         return turns
     first = next(position for position, turn in enumerate(turns) if turn.role == "user")

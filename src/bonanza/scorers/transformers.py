@@ -38,6 +38,8 @@ class TransformersScorer:
         self._device, self._settings = language_model.device, settings
         plain = settings.template == "plain" or not getattr(self._tokenizer, "chat_template", None)
         self._template: Template = PlainTemplate() if plain else ChatTemplate(self._tokenizer)
+        mark = self._tokenizer("").input_ids[:1]  # of a text's beginning; chat templates write it themselves
+        self._beginning = mark if plain and mark == [self._tokenizer.bos_token_id] else []
         self._room = min(settings.context_tokens or language_model.context_tokens, language_model.context_tokens)
         self.name = f"{language_model.name}/{'plain' if plain else 'chat'}/{self._room}"
 
@@ -64,8 +66,9 @@ class TransformersScorer:
         return _shortened(item, self._room, cut)
 
     def _tokens(self, passage: Passage) -> Encoded:
-        pieces = [
-            (self._tokenizer(text, add_special_tokens=False).input_ids, scored)
+        pieces = [(self._beginning, False)]
+        pieces += [
+            (self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids, scored)
             for text, scored in self._template.pieces(passage)
         ]
         ids = [token for some, _ in pieces for token in some]

@@ -14,6 +14,7 @@ from bonanza.records import Knowledge, Sample
 EXACT_BELOW = 100_000  # texts; above, an approximate index
 LINKS, SEARCH_WIDTH = 32, 128  # of the approximate index (HNSW) [ours]: finds about 99 of 100 true neighbours
 SPARE = 20  # [ours] further neighbours that are looked at, in case some are the sample itself
+WIDER = 4  # [ours] times as many are looked at where these were not enough
 
 
 class KnowledgeBase:
@@ -39,11 +40,16 @@ class KnowledgeBase:
         no more are left.
         """
         queries = self._embedder.embed([sample.prompt for sample in samples])
-        near, rows = self._index.search(queries, min(count + SPARE, len(self)))
-        return [
-            self._others(sample, near[position], rows[position], near_copy)[:count]
-            for position, sample in enumerate(samples)
-        ]
+        found: list[list[Knowledge]] = [[] for _ in samples]
+        waiting, width = list(range(len(samples))), count + SPARE
+        while waiting:
+            cosines, rows = self._index.search(queries[waiting], min(width, len(self)))
+            for place, position in enumerate(waiting):
+                others = self._others(samples[position], cosines[place], rows[place], near_copy)
+                found[position] = others[:count]
+            waiting = [position for position in waiting if len(found[position]) < count and width < len(self)]
+            width *= WIDER
+        return found
 
     def _others(
         self, sample: Sample, near: NDArray[np.float32], rows: NDArray[np.int64], near_copy: float

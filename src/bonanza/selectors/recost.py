@@ -40,7 +40,7 @@ class RecostSelector:
         found = self.knowledge.nearest(samples, self.settings.neighbours, self.settings.near_copy)
         bare, informed = self._entropies(samples, found)
         relative = relative_entropy(bare, informed, self.settings.relative)
-        left_out = self._left_out(samples, informed)
+        left_out = self._left_out(samples, bare + informed)
         usable = np.array([row for row in range(len(samples)) if row not in left_out], dtype=np.int64)
         total = np.full(len(samples), np.nan)
         total[usable] = combined_rank(informed[usable], relative[usable], self.settings.rank)
@@ -89,7 +89,7 @@ def relative_entropy(bare: Vector, informed: Vector, form: str) -> Vector:
     0.25
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return bare - informed if form == "difference" else np.where(bare > 0, 1 - informed / bare, 0.0)
+        return bare - informed if form == "difference" else np.where(bare == 0, 0.0, 1 - informed / bare)
 
 
 def combined_rank(informed: Vector, relative: Vector, rule: str) -> Vector:
