@@ -329,6 +329,7 @@ def check_names(settings: RunSettings) -> None:
         )
     if settings.refine.method is not None:
         check_selection(settings.refine.method, settings.refine.lm, {"knowledge": "", "target": ""})
+        parse_keep(settings.refine.keep)
     _check_server(settings)
 
 
@@ -401,6 +402,25 @@ def build_judge(
 ) -> Judge:
     """A judge of these pairs by nearness to these test items; without an embedder it is the lexical one."""
     return embedding_judge(embedder, pairs, test, cache, tell) if embedder else lexical_judge(pairs, test)
+
+
+def parse_keep(keep: str) -> Callable[[int], int]:
+    """What "1%" or "500" means: a function from the number of samples to that to keep.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither.
+    """
+    text = keep.strip()
+    try:
+        number = float(text.removesuffix("%").replace(",", ""))
+        whole = int(number)
+    except (ValueError, OverflowError):
+        number, whole = -1.0, -1
+    if number < 0 or not (text.endswith("%") or number == whole):
+        raise SettingsError(f'{keep!r} is no number of samples to keep. Write "1%" or "500".')
+    return (lambda samples: round(number / 100 * samples)) if text.endswith("%") else lambda _: whole
 
 
 def check_selection(method: str, lm: str, given: Mapping[str, str | None]) -> None:

@@ -136,12 +136,13 @@ def outranked(pairs: Sequence[Pair], keep: str, selector: Selector, seed: int) -
     Raises
     ------
     SettingsError
-        If `keep` asks for none of them, or for more than there are.
+        If `keep` is not understood. More than all pairs means all, less than one means one.
     """
+    count = min(max(build.parse_keep(keep)(len(pairs)), 1), len(pairs))
     samples = [
         Sample(row, (Turn("user", pair.question), Turn("assistant", pair.answer))) for row, pair in enumerate(pairs)
     ]
-    selection = selector.select(samples, count_of(keep, len(samples)), np.random.default_rng(seed))
+    selection = selector.select(samples, count, np.random.default_rng(seed))
     return {
         pairs[row].id: selection.left_out.get(row, OUTRANKED) for row in set(range(len(pairs))) - set(selection.kept)
     }
@@ -150,18 +151,15 @@ def outranked(pairs: Sequence[Pair], keep: str, selector: Selector, seed: int) -
 def count_of(keep: str, samples: int) -> int:
     """How many samples "1%" or "500" means.
 
+    Raises
+    ------
+    SettingsError
+        If that is none of them, or more than there are.
+
     >>> count_of("1%", 1000), count_of("500", 1000)
     (10, 500)
     """
-    text = keep.strip()
-    try:
-        number = float(text.removesuffix("%").replace(",", ""))
-        count = round(number / 100 * samples) if text.endswith("%") else int(number)
-        understood = text.endswith("%") or number == count
-    except (ValueError, OverflowError):
-        understood, count = False, 0
-    if not understood:
-        raise SettingsError(f'--keep {keep!r} is not understood. Write "1%" or "500".')
+    count = build.parse_keep(keep)(samples)
     if not 1 <= count <= samples:
         raise SettingsError(f"--keep {keep}: that is {count:,} of {samples:,} samples. Keep at least one, at most all.")
     return count
@@ -185,7 +183,9 @@ def _require_writable(scores: Path, data: str, out: Path | None) -> None:
         raise FolderError(f"{scores}: there is no folder {scores.parent}. Make it, or name another.")
     others = [Path(data).expanduser(), *([out] if out else [])]
     if os.path.realpath(scores) in map(os.path.realpath, others):
-        raise SettingsError(f"{scores}: is the data or the output, which would be lost. Name another file for --scores.")
+        raise SettingsError(
+            f"{scores}: is the data or the output, which would be lost. Name another file for --scores."
+        )
 
 
 def _write_scores(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
