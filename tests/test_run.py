@@ -30,8 +30,7 @@ FILES = {
 }  # fmt: skip
 PAIR_COLUMNS = [
     "id", "question", "answer", "status", "reason", "document_id", "char_start", "char_end", "evidence", "round",
-    "cluster", "scores", "input_tokens", "output_tokens",
-]  # fmt: skip
+    "cluster", "scores", "input_tokens", "output_tokens", "flags"]  # fmt: skip
 DOCUMENT_COLUMNS = {
     "document_id", "round", "status", "pairs", "input_tokens", "output_tokens", "cost_usd", "utility",
 }  # fmt: skip

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonanza.budget import Account, Prices, parse_budget
+from bonanza.cleaning.chain import CleaningChain
+from bonanza.cleaning.decontamination import Decontaminator, TestItem, items_of
 from bonanza.corpus.knowledge import knowledge_of, read_knowledge
 from bonanza.corpus.readers import Fields, open_corpus
 from bonanza.corpus.store import DocumentStore, open_store
@@ -109,6 +111,7 @@ RECORDED_COLUMN = "qa_pairs"
 SERVER = "openai:"
 EMBEDDING_BATCH = 2_048  # texts read from disk and embedded at a time
 COST_SAMPLE = 200  # documents whose prompts tell how many the budget is likely to pay for
+BACKGROUND = 4_000  # [ours] documents that tell how rare a word is
 LEAST_COST = 0.05  # [ours] of the mean: no document is reckoned to cost next to nothing
 BATCH_SHARE = 0.5  # of the price, for answers within a day [OpenAI's price list]
 TYPICAL_ANSWER = 0.25  # [ours] completion tokens per prompt token; recorded corpora give 0.24
@@ -234,6 +237,30 @@ def build_pool(
         fetch = lambda some: store.fetch([rows[row] for row in some])
     costs = likely_costs(account, lengths, fetch, extractor)
     return Pool(ids, lengths, vectors, affordable(account, costs), fetch, costs)
+
+
+def build_cleaner(
+    settings: RunSettings, store: DocumentStore, items: Sequence[TestItem], embedder: Embedder
+) -> CleaningChain:
+    """All cleaners of a run; test items are looked for where there are any."""
+    rows = {id_: row for row, id_ in enumerate(store.ids)}
+    fetch = lambda id_: store.fetch([rows[id_]])[0].text
+    decontaminator = build_decontaminator(settings, store, items, embedder) if items else None
+    return CleaningChain(settings.cleaning, fetch, decontaminator, embedder)
+
+
+def build_decontaminator(
+    settings: RunSettings, store: DocumentStore, items: Sequence[TestItem], embedder: Embedder
+) -> Decontaminator:
+    """Looks for test items; how rare a word is, a sample of the corpus says."""
+    sample = np.sort(np.random.default_rng(0).permutation(len(store))[:BACKGROUND]).tolist()
+    background = (document.text for document in store.fetch(sample))
+    return Decontaminator(items, settings.cleaning.decontamination, background, embedder)
+
+
+def test_items(settings: RunSettings) -> list[TestItem]:
+    """The items of all files of `decontaminate`."""
+    return [item for path in settings.decontaminate for item in items_of(read_target(path).pairs, path)]
 
 
 def build_account(settings: RunSettings, documents: int) -> Account:

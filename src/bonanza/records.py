@@ -159,6 +159,14 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class PairNote:
+    """What cleaning saw in a pair, kept or not."""
+
+    flags: tuple[str, ...] = ()  # names of weak spots, cleaning/quality.py
+    grounding: float = 1.0  # share of the numbers and names of its answer that stand in the document
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What reading one document gave and cost."""
 

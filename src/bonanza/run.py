@@ -16,7 +16,8 @@ import yaml
 
 from bonanza import build
 from bonanza.budget import Account
-from bonanza.cleaning.exact import ExactCleaner
+from bonanza.cleaning.chain import CleaningChain
+from bonanza.cleaning.decontamination import Match, overlaps
 from bonanza.corpus.targets import read_target
 from bonanza.errors import EndpointRefusedError, FolderError, MissingExtraError
 from bonanza.exports.card import card
@@ -33,7 +34,7 @@ from bonanza.exports.measures import Measures, measure
 from bonanza.interfaces import Embedder, Policy, Reader
 from bonanza.journal import Journal
 from bonanza.loop import Parts, Progress, rounds
-from bonanza.records import Pair, Reading, Skipped, Target, Usage
+from bonanza.records import Pair, Reading, Skipped, Target, Usage, content_id
 from bonanza.selecting import outranked
 from bonanza.settings import RunSettings, as_mapping, differences, identity
 from bonanza.version import __version__
@@ -141,8 +142,10 @@ class _Job:
     target: Target
     skipped: Sequence[Skipped]  # records of the corpus that could not be used
     unknown: int  # documents that a replayed journal never read
+    met: Sequence[Match]  # reference pairs that are test items
     embedder: Embedder
     parts: Parts
+    cleaner: CleaningChain
     selection: build.SelectionInputs  # of a refinement
     journal: Journal
     clock: _Clock
@@ -181,7 +184,7 @@ def _prepared(
     watcher.stage("reading the corpus")
     with clock.timed("embed"):
         store = build.build_store(reader, cache)
-    account = build.build_account(settings, len(store))
+    account, items = build.build_account(settings, len(store)), build.test_items(settings)
     watcher.stage("embedding the corpus")
     with clock.timed("embed"):
         embedder = build.build_embedder(settings, store)
@@ -189,6 +192,7 @@ def _prepared(
     owner = {
         "settings": identity(settings), "corpus": store.path.name, "target": target.id,
         "embedder": embedder.name, "extractor": extractor.name, "bonanza": __version__,
+        "decontaminate": content_id(*(f"{item.question}\n{item.answer}" for item in items)),
     }  # fmt: skip
     _refuse_other(out, journal, owner)
     with clock.timed("embed"):
@@ -196,10 +200,12 @@ def _prepared(
         pool = build.build_pool(store, embedder, account, extractor, rows)
     policy = build.build_policy(settings, embedder)
     journal.claim(owner)
-    parts = Parts(pool, policy, extractor, executor, ExactCleaner(), journal, account)
+    cleaner = build.build_cleaner(settings, store, items, embedder)
+    met = overlaps(target, items, settings.cleaning.decontamination, embedder) if items else []
+    parts = Parts(pool, policy, extractor, executor, cleaner, journal, account)
     selection = build.refine_inputs(settings, target, embedder, cache, watcher.scored)
     unknown = len(store) - len(pool)
-    return _Job(settings, target, store.skipped, unknown, embedder, parts, selection, journal, clock)
+    return _Job(settings, target, store.skipped, unknown, met, embedder, parts, cleaner, selection, journal, clock)
 
 
 def _loop(job: _Job, watcher: Watcher, stopping: Callable[[], bool]) -> Progress:
@@ -221,7 +227,8 @@ def _finish(job: _Job, progress: Progress, out: Path) -> ExtractResult:
     documents = _refined(job, progress)
     pairs = kept_pairs(documents)
     measures = measure(pairs, job.target, job.embedder, job.settings.seed)
-    write_tables(out, Results(documents, [*job.skipped, *progress.passed_over], job.target, measures))
+    left_out, matches = [*job.skipped, *progress.passed_over], _matches(job, progress)
+    write_tables(out, Results(documents, left_out, job.target, measures, job.cleaner.notes.pairs, matches))
     summary = _summary(job, progress, documents, measures)
     write_text(out / "README.md", card(summary, job.settings.target))
     write_summary(out, summary)
@@ -251,6 +258,15 @@ def _without(reading: Reading, gone: Mapping[str, str], method: str) -> Reading:
             for pair in reading.pairs
         ),
     )
+
+
+def _matches(job: _Job, progress: Progress) -> list[dict[str, Any]] | None:
+    """Pairs and documents that hold a test item. Such documents stay: each of their pairs was looked at by itself."""
+    if not job.settings.decontaminate:
+        return None
+    for item in progress.read:
+        job.cleaner.check_document(job.parts.pool.fetch([item.row])[0])
+    return [asdict(match) for match in job.cleaner.notes.matches]
 
 
 def _summary(job: _Job, progress: Progress, documents: Sequence[ReadDocument], measures: Measures) -> dict[str, Any]:
@@ -285,6 +301,7 @@ def _summary(job: _Job, progress: Progress, documents: Sequence[ReadDocument], m
         "statuses": statuses["documents"],
         "pair_statuses": statuses["pairs"],
         "left_out": _left_out(job, progress),
+        "reference_pairs_in_tests": len(job.met),
         "policy_report": report,
     }  # fmt: skip
 

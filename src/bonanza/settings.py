@@ -333,6 +333,8 @@ class RunSettings:
     round_size: Positive = 100  # [ours] most documents chosen at a time
     patience: Count = 500  # [ours] documents in a row without any pair after which the run gives up; 0: never
     prices: PriceSettings = field(default_factory=PriceSettings)
+    decontaminate: tuple[str, ...] = ()  # files of test items; pairs that hold one are not kept
+    cleaning: CleaningSettings = field(default_factory=CleaningSettings)
     refine: RefineSettings = field(default_factory=RefineSettings)
     adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     equal: EqualSettings = field(default_factory=EqualSettings)
@@ -375,6 +377,67 @@ class CompareSettings:
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
 
+@dataclass(frozen=True, slots=True)
+class LoraSettings:
+    """Low-rank adapters on all linear layers but the head; in float32, whatever the precision of the model."""
+
+    __pydantic_config__ = _STRICT
+
+    rank: Positive = 16  # [ours]
+    alpha: Above = 32.0  # [ours] twice the rank
+    dropout: Share = 0.0  # [ours]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """What decides the outcome of `bonanza train`: EQUAL's recipe, fitted to small models and few pairs [ours]."""
+
+    __pydantic_config__ = _STRICT
+
+    data: str  # folder of a run of `bonanza extract`, or a file of instruction data
+    model: str  # "local", hf:PATH or PATH
+    full: bool = False  # LoRA [paper: both]; what a small machine can do [ours]
+    preset: Literal["scaled", "paper"] = "scaled"
+    # Sizes; None: from the preset
+    epochs: Positive | None = None  # LoRA: 4, full: 2 [paper]
+    batch_size: Positive | None = (
+        None  # paper: 512 [paper]; scaled: as many, or so few that an epoch has 25 steps [ours]
+    )
+    # paper: 1e-5 [paper]; scaled: LoRA 3e-4, chosen on halves of a reference set by benchmarks/downstream.py [ours]
+    learning_rate: Above | None = None
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"  # [paper]
+    warmup_ratio: Share = 0.03  # [ours] share of the steps with rising learning rate; the paper is silent
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    template: Literal["chat", "plain"] = "chat"  # the model's own; plain [ours] where it has none
+    max_tokens: Positive = 2_048  # [ours] of a sample; never more than the model can read
+    too_long: Literal["cut", "leave out"] = "cut"  # [ours] cut: the end of a longer sample is lost
+    rows_at_once: Positive | None = None  # samples in memory together; None: 2 on a processor, 8 on a GPU [ours]
+    gradient_checkpointing: bool = False  # less memory, a third slower
+    seed: Count = 0
+    checkpoint_seconds: NotNegative = 60.0  # [ours] at most so much work is lost, or 20 times what a checkpoint takes
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateSettings:
+    """What decides the outcome of `bonanza evaluate`."""
+
+    __pydantic_config__ = _STRICT
+
+    model: str  # folder of `bonanza train`, "local", hf:PATH or PATH
+    target: str  # file of questions and answers, or tasks of lm-evaluation-harness: "gsm8k,mbpp"
+    base: str | None = None  # to compare with; None: what the model was tuned from, if `bonanza train` tuned it
+    limit: Positive | None = None  # only the first so many items, of each task
+    batch_size: Positive = 8  # [ours] answers written at a time
+    scorer: ScorerSettings = field(default_factory=ScorerSettings)
+    # Files
+    answer_tokens: Positive | None = None  # most new tokens; None: a quarter more than the longest answer of the file
+    # Tasks of lm-evaluation-harness
+    fewshot: Count | None = None  # examples before each item; None: as the task has it
+    apply_chat_template: bool = False  # [lm-evaluation-harness]
+    include_path: str | None = None  # folder with tasks of one's own
+    confirm_run_unsafe_code: bool = False  # code that the model writes is executed
+
+
 def settings_from(mapping: Mapping[str, Any], origin: str) -> RunSettings:
     """Check and convert plain values (YAML, command line) to settings.
 
@@ -398,6 +461,16 @@ def compare_settings_from(mapping: Mapping[str, Any], origin: str) -> CompareSet
 def select_settings_from(mapping: Mapping[str, Any], origin: str) -> SelectSettings:
     """The same for a selection."""
     return _checked(SelectSettings, mapping, origin)
+
+
+def train_settings_from(mapping: Mapping[str, Any], origin: str) -> TrainSettings:
+    """The same for a training."""
+    return _checked(TrainSettings, mapping, origin)
+
+
+def evaluate_settings_from(mapping: Mapping[str, Any], origin: str) -> EvaluateSettings:
+    """The same for an evaluation."""
+    return _checked(EvaluateSettings, mapping, origin)
 
 
 def _checked(kind: type[Settings], mapping: Mapping[str, Any], origin: str) -> Settings:
@@ -432,7 +505,7 @@ def identity(settings: RunSettings) -> dict[str, Any]:
     return {key: value for key, value in as_mapping(settings).items() if key != "connection"}
 
 
-def as_mapping(settings: RunSettings | CompareSettings) -> dict[str, Any]:
+def as_mapping(settings: RunSettings | CompareSettings | TrainSettings | EvaluateSettings) -> dict[str, Any]:
     """Settings as plain values that YAML and JSON can hold; tuples become lists."""
     return {key: _plain(value) for key, value in asdict(settings).items()}
 

@@ -57,6 +57,9 @@ def extract(
     style: Annotated[
         bool, typer.Option("--style", help="Show the model three reference pairs, for their form.")
     ] = False,
+    decontaminate: Annotated[
+        list[str] | None, typer.Option(help="File of test items, or hf:// dataset; pairs that hold one are not kept.")
+    ] = None,
     mend: Annotated[bool, typer.Option("--mend", help="Have the pairs mended by a second call.")] = False,
     refine: Annotated[
         str | None, typer.Option(help="Keep only the best pairs, by a method of `bonanza select`, e.g. recost.")
@@ -91,6 +94,7 @@ def extract(
         "connection.batch": batch or None, "connection.concurrency": concurrency, "connection.rpm": rpm,
         "connection.tpm": tpm,
         "server.style": STYLE_EXAMPLES if style else None, "server.mend": mend or None, "server.prompts": prompts,
+        "decontaminate": tuple(decontaminate) if decontaminate else None,
         "refine.method": refine, "refine.keep": refine_keep, "refine.lm": refine_lm,
     }  # fmt: skip
     values = merged(config, {key: value for key, value in given.items() if value is not None}, set_ or [])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bonanza.exports.measures import Measures
-from bonanza.records import Pair, Reading, Skipped, Target
+from bonanza.records import Pair, PairNote, Reading, Skipped, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,21 @@ class Results:
     skipped: Sequence[Skipped]
     target: Target
     measures: Measures  # of the kept pairs, in order
+    notes: Mapping[str, PairNote]  # by pair id; only where cleaning saw something
+    matches: list[dict[str, Any]] | None  # of pairs and documents with test items; None: not looked for
 
 
 def write_tables(folder: Path, results: Results) -> None:
-    """Write pairs.parquet, documents.parquet, train.jsonl and skipped.jsonl."""
+    """Write pairs.parquet, documents.parquet, train.jsonl, skipped.jsonl and, if asked for, decontamination.parquet."""
     scores = _scores(results)
-    _write_parquet(folder / "pairs.parquet", _pair_columns(results.documents, scores), _pair_schema())
+    _write_parquet(folder / "pairs.parquet", _pair_columns(results, scores), _pair_schema())
     _write_parquet(folder / "documents.parquet", _document_columns(results.documents, scores), _document_schema())
-    lines = [json.dumps(_training_row(pair, scores), ensure_ascii=False) for pair in kept_pairs(results.documents)]
+    lines = [
+        json.dumps(_training_row(pair, results, scores), ensure_ascii=False) for pair in kept_pairs(results.documents)
+    ]
     write_text(folder / "train.jsonl", _joined(lines))
+    if results.matches is not None:
+        _write_parquet(folder / "decontamination.parquet", results.matches, _match_schema())
     left_out = [*results.skipped, *results.target.skipped]
     write_text(folder / "skipped.jsonl", _joined(json.dumps(asdict(record), ensure_ascii=False) for record in left_out))
 
@@ -79,16 +85,21 @@ def _scores(results: Results) -> dict[str, dict[str, float]]:
     pairs = kept_pairs(results.documents)
     measured = zip(pairs, results.measures.similarity, results.measures.utility, strict=True)
     return {
-        pair.id: {"reference_similarity": round(float(near), 4), "utility": round(float(worth), 4)}
+        pair.id: {
+            "reference_similarity": round(float(near), 4),
+            "utility": round(float(worth), 4),
+            "grounding": round(results.notes.get(pair.id, PairNote()).grounding, 4),
+        }
         for pair, near, worth in measured
     }
 
 
-def _training_row(pair: Pair, scores: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+def _training_row(pair: Pair, results: Results, scores: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    flags = list(results.notes.get(pair.id, PairNote()).flags)
     place = {"document_id": pair.document_id, "char_start": pair.char_start, "char_end": pair.char_end}
     return {
         "messages": [{"role": "user", "content": pair.question}, {"role": "assistant", "content": pair.answer}],
-        "metadata": {"id": pair.id, **place, "scores": scores[pair.id]},
+        "metadata": {"id": pair.id, **place, "scores": scores[pair.id], "flags": flags},
     }
 
 
@@ -96,31 +107,41 @@ def _pair_schema() -> Any:
     import pyarrow as pa
 
     text, whole = pa.string(), pa.int64()
-    scores = pa.struct([("reference_similarity", pa.float64()), ("utility", pa.float64())])
+    scores = pa.struct([(name, pa.float64()) for name in ("reference_similarity", "utility", "grounding")])
     return pa.schema(
         [("id", text), ("question", text), ("answer", text), ("status", text), ("reason", text), ("document_id", text),
          ("char_start", whole), ("char_end", whole), ("evidence", text), ("round", whole), ("cluster", whole),
-         ("scores", scores), ("input_tokens", whole), ("output_tokens", whole)]
+         ("scores", scores), ("input_tokens", whole), ("output_tokens", whole), ("flags", pa.list_(text))]
     )  # fmt: skip
 
 
-def _pair_columns(documents: Sequence[ReadDocument], scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _pair_columns(results: Results, scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row per pair; a document's tokens are shared out evenly over its pairs, remainders to the first."""
     rows = []
-    for document in documents:
+    for document in results.documents:
         usage, pairs = document.reading.usage, document.reading.pairs
         shares = zip(_shared(usage.input_tokens, len(pairs)), _shared(usage.output_tokens, len(pairs)), strict=True)
         for pair, (input_tokens, output_tokens) in zip(pairs, shares, strict=True):
             rows.append(
                 {**{name: getattr(pair, name) for name in Pair.__slots__}, "id": pair.id, "round": document.round,
                  "cluster": document.cluster, "scores": scores.get(pair.id) if pair.status == "kept" else None,
-                 "input_tokens": input_tokens, "output_tokens": output_tokens}
+                 "flags": results.notes.get(pair.id, PairNote()).flags, "input_tokens": input_tokens, "output_tokens": output_tokens}
             )  # fmt: skip
     return rows
 
 
 def _shared(total: int, count: int) -> list[int]:
     return [total // count + (position < total % count) for position in range(count)]
+
+
+def _match_schema() -> Any:
+    import pyarrow as pa
+
+    text = pa.string()
+    return pa.schema(
+        [("kind", text), ("id", text), ("origin", text), ("number", pa.int64()), ("how", text), ("score", pa.float64()),
+         ("words", text)]
+    )  # fmt: skip
 
 
 def _document_schema() -> Any:
