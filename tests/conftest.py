@@ -104,3 +104,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("BONANZA_CACHE", str(folder))
         patch.setenv("HF_HOME", str(folder / "hub"))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of causal language models: "llama", "plain-llama" and "gpt2"."""
+    from tiny_models import write_tiny_models
+
+    return write_tiny_models(tmp_path_factory.mktemp("models"))

@@ -58,6 +58,7 @@ def open_language_model(name: str) -> LanguageModel:
     """
     try:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError:
         raise MissingExtraError(f"--lm {name}", "train") from None
@@ -66,8 +67,8 @@ def open_language_model(name: str) -> LanguageModel:
         with without_progress_bars():
             tokenizer = AutoTokenizer.from_pretrained(**place_of(name))
             model = AutoModelForCausalLM.from_pretrained(**place_of(name), dtype=dtype)
-    except (OSError, ValueError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise SettingsError(f"language model {name!r} cannot be opened: {why}. Give 'local' or hf:PATH.") from error
     if packed := getattr(model, "hf_quantizer", None):  # unpacked by now, but trainers refuse the mark
         packed.remove_quantization_config(model)

@@ -21,6 +21,7 @@ from bonanza.interfaces import Selection, Selector
 from bonanza.records import Pair, Sample, Turn
 from bonanza.settings import SelectSettings
 
+MANY = 1_000_000  # samples, of which no share is rounded to all
 KEPT, OUTRANKED = "kept", "others rank higher"
 
 
@@ -159,8 +160,9 @@ def count_of(keep: str, samples: int) -> int:
     >>> count_of("1%", 1000), count_of("500", 1000)
     (10, 500)
     """
-    count = build.parse_keep(keep)(samples)
-    if not 1 <= count <= samples:
+    wanted = build.parse_keep(keep)
+    count, above_all = wanted(samples), "%" in keep and wanted(MANY) > MANY  # 101% of 20 would be 20
+    if above_all or not 1 <= count <= samples:
         raise SettingsError(f"--keep {keep}: that is {count:,} of {samples:,} samples. Keep at least one, at most all.")
     return count
 
