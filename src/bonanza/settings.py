@@ -384,7 +384,7 @@ class LoraSettings:
     __pydantic_config__ = _STRICT
 
     rank: Positive = 16  # [ours]
-    alpha: Above = 32.0  # [ours] twice the rank
+    alpha: Positive = 32  # [ours] twice the rank
     dropout: Share = 0.0  # [ours]
 
 
@@ -400,9 +400,8 @@ class TrainSettings:
     preset: Literal["scaled", "paper"] = "scaled"
     # Sizes; None: from the preset
     epochs: Positive | None = None  # LoRA: 4, full: 2 [paper]
-    batch_size: Positive | None = (
-        None  # paper: 512 [paper]; scaled: as many, or so few that an epoch has 25 steps [ours]
-    )
+    # paper: 512 [paper]; scaled: as many, or so few that an epoch has 25 steps [ours]
+    batch_size: Positive | None = None
     # paper: 1e-5 [paper]; scaled: LoRA 3e-4, chosen on halves of a reference set by benchmarks/downstream.py [ours]
     learning_rate: Above | None = None
     schedule: Literal["cosine", "linear", "constant"] = "cosine"  # [paper]

@@ -14,10 +14,15 @@ from bonanza import __version__
 from bonanza.cli.compare import compare
 from bonanza.cli.demo import demo
 from bonanza.cli.estimate import estimate
+from bonanza.cli.evaluate import evaluate
+from bonanza.cli.export import export
 from bonanza.cli.extract import extract
 from bonanza.cli.printable import LONGEST_MESSAGE, printable
 from bonanza.cli.prompts import prompts
+from bonanza.cli.report import report
 from bonanza.cli.select import select
+from bonanza.cli.serve import serve
+from bonanza.cli.train import train
 from bonanza.errors import BonanzaError, EndpointError, EndpointRefusedError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -26,6 +31,11 @@ app.command()(estimate)
 app.command()(prompts)
 app.command()(select)
 app.command()(compare)
+app.command()(report)
+app.command()(serve)
+app.command()(train)
+app.command()(evaluate)
+app.command()(export)
 app.command()(demo)
 
 
