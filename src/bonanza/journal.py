@@ -357,7 +357,7 @@ def _rows_of(folder: Path, query: str) -> list[Any]:
     path = folder / "journal.sqlite"
     if not path.is_file():
         raise FolderError(f"{folder}: holds no journal.sqlite. Name the --out folder of a run of `bonanza extract`.")
-    with _unchanging(folder), tempfile.TemporaryDirectory() as scratch:
+    with unchanging(folder), tempfile.TemporaryDirectory() as scratch:
         for name in (path.name, f"{path.name}-wal"):
             if (folder / name).exists():
                 shutil.copyfile(folder / name, Path(scratch) / name)
@@ -369,7 +369,7 @@ def _rows_of(folder: Path, query: str) -> list[Any]:
 
 
 @contextmanager
-def _unchanging(folder: Path) -> Iterator[None]:
+def unchanging(folder: Path) -> Iterator[None]:
     """Let no run write to the folder meanwhile; creates nothing."""
     lock = folder / ".lock"
     if not lock.exists():

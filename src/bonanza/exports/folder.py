@@ -95,7 +95,8 @@ def _scores(results: Results) -> dict[str, dict[str, float]]:
 
 
 def _training_row(pair: Pair, results: Results, scores: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    flags = list(results.notes.get(pair.id, PairNote()).flags)
+    # One text: a list that is empty at first has no type to the datasets library.
+    flags = ", ".join(results.notes.get(pair.id, PairNote()).flags)
     place = {"document_id": pair.document_id, "char_start": pair.char_start, "char_end": pair.char_end}
     return {
         "messages": [{"role": "user", "content": pair.question}, {"role": "assistant", "content": pair.answer}],
