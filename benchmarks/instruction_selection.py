@@ -1,13 +1,13 @@
-"""Which samples of instruction data the methods of `bonanza select` keep: dirty ones, the better twin, those that help.
+"""Which samples the methods of `bonanza select` keep: dirty ones, the better of two, those that help.
 
     python benchmarks/instruction_selection.py dirty
     python benchmarks/instruction_selection.py twins
     python benchmarks/instruction_selection.py downstream --out downstream_selection.jsonl
 
-dirty: rows of Alpaca, a fifth of them corrupted in known ways; the share of corrupted rows among those kept (chance: a
-fifth). twins: rows that Alpaca and Alpaca-GPT4 both answer; how often a score prefers the GPT-4 answer, to Alpaca's and
-to that of another row. downstream: the embedded model tuned on what each method keeps of clean rows; loss of held-out
-Dolly answers in nats per token.
+dirty: rows of Alpaca, a fifth of them corrupted in known ways; the share of corrupted rows among those kept.
+twins: rows that Alpaca and Alpaca-GPT4 both answer; how often a score prefers the GPT-4 answer, to Alpaca's and to that of
+another row. downstream: the embedded model tuned on what each method keeps of clean rows; loss of held-out Dolly
+answers in nats per token.
 
 Knowledge is the first half of Dolly; the other half is held out. Scores are kept in --cache: an interrupted run resumes.
 """

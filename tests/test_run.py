@@ -26,7 +26,7 @@ from bonanza.settings import settings_from
 
 FILES = {
     "settings.yaml", "journal.sqlite", "pairs.parquet", "train.jsonl", "documents.parquet", "skipped.jsonl",
-    "summary.json", "README.md",
+    "summary.json", "README.md", "map.parquet",
 }  # fmt: skip
 PAIR_COLUMNS = [
     "id", "question", "answer", "status", "reason", "document_id", "char_start", "char_end", "evidence", "round",
@@ -236,10 +236,8 @@ def stop_when(arguments: list[str], journal: Path, size: int, how: signal.Signal
         return process.wait(), time.monotonic() - sent
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["equal rules", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random recorded", "adaptive rules"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["random recorded", "equal rules", "adaptive rules"])
 def test_a_run_killed_at_random_moments_and_run_again_is_as_if_it_never_was(straight, small_corpus, tmp_path, name):
     random, out, before = Random(name), tmp_path / "run", []
     for size in (1, random.randrange(60_000, 200_000), random.randrange(200_000, 400_000)):

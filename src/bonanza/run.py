@@ -30,11 +30,12 @@ from bonanza.exports.folder import (
     write_tables,
     write_text,
 )
-from bonanza.exports.measures import Measures, measure
+from bonanza.exports.measures import Measures, embedded, measure
 from bonanza.interfaces import Embedder, Policy, Reader
 from bonanza.journal import Journal
 from bonanza.loop import Parts, Progress, rounds
 from bonanza.records import Pair, Reading, Skipped, Target, Usage, content_id
+from bonanza.report.corpus_map import write_map
 from bonanza.selecting import outranked
 from bonanza.settings import RunSettings, as_mapping, differences, identity
 from bonanza.version import __version__
@@ -232,6 +233,9 @@ def _finish(job: _Job, progress: Progress, out: Path) -> ExtractResult:
     summary = _summary(job, progress, documents, measures)
     write_text(out / "README.md", card(summary, job.settings.target))
     write_summary(out, summary)
+    pool, references = job.parts.pool, embedded(job.target.pairs, job.embedder)
+    read, rng = [item.row for item in progress.read], np.random.default_rng(job.settings.seed)
+    write_map(out, pool.vectors, pool.ids, read, references, rng, job.parts.policy.clusters)
     return ExtractResult(out, summary, pairs)
 
 

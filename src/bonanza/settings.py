@@ -410,7 +410,7 @@ class TrainSettings:
     template: Literal["chat", "plain"] = "chat"  # the model's own; plain [ours] where it has none
     max_tokens: Positive = 2_048  # [ours] of a sample; never more than the model can read
     too_long: Literal["cut", "leave out"] = "cut"  # [ours] cut: the end of a longer sample is lost
-    rows_at_once: Positive | None = None  # samples in memory together; None: 2 on a processor, 8 on a GPU [ours]
+    rows_at_once: Positive | None = None  # samples in memory together; None: 8, on a processor about 400 tokens [ours]
     gradient_checkpointing: bool = False  # less memory, a third slower
     seed: Count = 0
     checkpoint_seconds: NotNegative = 60.0  # [ours] at most so much work is lost, or 20 times what a checkpoint takes
@@ -426,10 +426,10 @@ class EvaluateSettings:
     target: str  # file of questions and answers, or tasks of lm-evaluation-harness: "gsm8k,mbpp"
     base: str | None = None  # to compare with; None: what the model was tuned from, if `bonanza train` tuned it
     limit: Positive | None = None  # only the first so many items, of each task
-    batch_size: Positive = 8  # [ours] answers written at a time
+    batch_size: Positive = 32  # [ours] answers written at a time
     scorer: ScorerSettings = field(default_factory=ScorerSettings)
     # Files
-    answer_tokens: Positive | None = None  # most new tokens; None: a quarter more than the longest answer of the file
+    answer_tokens: Positive | None = None  # most new; None: a quarter over the file's longest, at most 256 [ours]
     # Tasks of lm-evaluation-harness
     fewshot: Count | None = None  # examples before each item; None: as the task has it
     apply_chat_template: bool = False  # [lm-evaluation-harness]

@@ -9,6 +9,7 @@ torch.load(weights_only=True), which runs no code that a file may hold.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import time
@@ -43,6 +44,7 @@ ADAPTER, MODEL = "adapter", "model"
 TRAINING_FILE = "train.jsonl"  # of a run of extract
 FREE = ("data", "checkpoint_seconds")  # settings that do not decide the outcome; the data's content does
 PAPER_BATCH, LEAST_STEPS = 512, 25  # [paper]; [ours] steps an epoch has at least, where there are as many samples
+GPU_ROWS, CPU_TOKENS = 8, 400  # [ours] at once; a processor gains nothing from more, and would pad in vain
 LOGGED = 200  # figures of the loss that are kept, about
 WRITING_SHARE = 20  # [ours] computing takes at least so many times as long as writing checkpoints
 SECONDS_BETWEEN_LINES = 5.0
@@ -208,10 +210,16 @@ def open_fresh(name: str) -> LanguageModel:
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Without what transformers, peft and TRL warn each other of: old names, and a base without a file of settings."""
+    log = logging.getLogger("transformers")
+    before = log.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.filterwarnings("ignore", "Could not find a config file")
-        yield
+        log.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            log.setLevel(before)
 
 
 @dataclass(frozen=True)
@@ -241,7 +249,7 @@ def _job(settings: TrainSettings, data: InstructionData, language_model: Languag
     if not lessons.kept:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in lessons.left_out.items())
         raise SettingsError(f"{data.path}: no sample can be trained on ({reasons}). Raise --max-tokens.")
-    recipe = recipe_of(settings, len(lessons.kept), most, language_model.device)
+    recipe = recipe_of(settings, [len(lesson.ids) for lesson in lessons.kept], most, language_model.device)
     return _Job(settings, data, lessons, recipe, language_model, out)
 
 
@@ -261,12 +269,14 @@ def lessons_of(samples: Sequence[Sample], writer: Writer, most_tokens: int, cut:
     return Lessons(kept, shortened, dict(left_out))
 
 
-def recipe_of(settings: TrainSettings, samples: int, max_tokens: int, device: str) -> Recipe:
+def recipe_of(settings: TrainSettings, lengths: Sequence[int], max_tokens: int, device: str) -> Recipe:
     """Fill in what the settings leave open: EQUAL's values, or those that fit few samples and small models."""
     paper = settings.preset == "paper"
-    batch = settings.batch_size or (PAPER_BATCH if paper else min(PAPER_BATCH, max(1, samples // LEAST_STEPS)))
+    few = max(1, len(lengths) // LEAST_STEPS)
+    batch = settings.batch_size or (PAPER_BATCH if paper else min(PAPER_BATCH, few))
     rate = settings.learning_rate or (1e-5 if paper or settings.full else 3e-4)
-    most = settings.rows_at_once or (2 if device == "cpu" else 8)
+    fitting = max(1, CPU_TOKENS * len(lengths) // sum(lengths)) if device == "cpu" else GPU_ROWS
+    most = settings.rows_at_once or fitting
     at_once = next(rows for rows in range(min(most, batch), 0, -1) if batch % rows == 0)
     return Recipe(settings.epochs or (2 if settings.full else 4), batch, at_once, rate, max_tokens)
 
@@ -277,7 +287,7 @@ def _tuned(job: _Job, watcher: Watcher, stopping: Callable[[], bool]) -> TrainRe
     spent = json.loads((checkpoint / COMPLETE).read_text(encoding="utf-8"))["seconds"] if checkpoint else 0.0
     watcher.stage(f"going on after {checkpoint.name}" if checkpoint else "preparing the training")
     began = time.perf_counter()
-    seconds = lambda: spent + time.perf_counter() - began
+    seconds: Callable[[], float] = lambda: spent + time.perf_counter() - began
     trainer = _trainer(job)
     trainer.add_callback(_keeper(job, watcher, stopping, seconds))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

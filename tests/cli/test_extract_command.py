@@ -88,7 +88,9 @@ def test_a_run_that_goes_well_says_what_it_did(bonanza, basics):
     outcome = bonanza(*line_of(basics))
     assert outcome.status == 0
     assert outcome.out.startswith("budget spent: 20 of 20 documents\nread      20 of 200 documents  (")
-    assert outcome.out.splitlines()[-1] == f"written   {basics['--out'] / 'train.jsonl'}"
+    *_, trained, report = outcome.out.splitlines()
+    assert trained == f"written   {basics['--out'] / 'train.jsonl'}"
+    assert Path(report.strip()).stat().st_size < 3_000_000
     assert outcome.err.startswith("reading the corpus\nembedding the corpus\n")
 
 

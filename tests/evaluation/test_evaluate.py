@@ -75,7 +75,7 @@ def test_an_adapter_is_put_onto_its_base(adapter, pairs, cache, tmp_path):
     summary = evaluate(EvaluateSettings(str(adapter), str(pairs), limit=2), out, cache).summary
     assert json.loads(out.read_text()) == json.loads(json.dumps(summary))
     assert list(summary["models"]) == ["base", "tuned"]
-    assert summary["measures"][1]["difference"]["high"] < 0
+    assert summary["measures"][1]["difference"]["value"] < 0
     assert [set(item) for item in summary["items"]] == [{"question", "answer", "base", "tuned"}] * 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ HOSTILE = (
     "<!--<script>",
     "[link](javascript:window.caught=1) <a href='javascript:window.caught=1'>here</a>",
     "x" * 100_000,
-    "\u202eright to left\u202c \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 \u2028\u2029 \x00\x07 {{ 7 * 7 }} $$x^2$$",
+    "\u202eright to left\u202c \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
+    "\u2028\u2029 \x00\x07 {{ 7 * 7 }} {% raw %} $$x^2$$",
     "@id{safe} @{title}{safe} $index",
 )
 
@@ -85,6 +87,7 @@ class Seen(HTMLParser):
         return json.loads(self.scripts["data"])
 
 
-def seen(folder: Path, cache: Path | None = None) -> Seen:
-    """The page of a folder, parsed."""
-    return Seen(whole_page(page_of(folder, cache)))
+@cache
+def seen(folder: Path, corpora: Path | None = None) -> Seen:
+    """The page of a folder, which must not change, parsed."""
+    return Seen(whole_page(page_of(folder, corpora)))

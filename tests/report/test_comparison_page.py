@@ -25,7 +25,8 @@ def content(policy: str = "nearest", warning: str = "") -> dict:
     by_chance = [("random", budget, seed, useful + seed) for budget, useful in (("10%", 10), ("20%", 20))
                  for seed in (0, 2)]  # fmt: skip
     return {
-        "settings": {"policies": [policy]}, "inputs": {"corpus": "c"}, "documents": {"total": 9, "known": 9, "unknown": 0},
+        "settings": {"policies": [policy]}, "inputs": {"corpus": "c"},
+        "documents": {"total": 9, "known": 9, "unknown": 0},
         "pairs": 1000, "tokens_to_read_everything": 1000, "budgets": {"10%": 100, "20%": 200, "100%": 1000},
         "judges": ["lexical"], "useful": {"lexical": 100}, "seedless": [policy], "left_out": {"pairs: duplicate": 2},
         "warnings": [warning] if warning else [], "cells": {"done": 6, "planned": 7},

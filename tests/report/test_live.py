@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from seen_pages import Seen
@@ -20,10 +22,16 @@ from bonanza.records import Pair, Reading, Usage
 from bonanza.report.live import LivePage, LiveServer
 
 
-@pytest.fixture
-def server(unfinished_folder) -> Iterator[LiveServer]:
-    live = LivePage(unfinished_folder, lambda: page_of(unfinished_folder, None))
-    with LiveServer(live, 0) as server:
+@pytest.fixture(scope="module")
+def folder(run_folder, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("live")
+    shutil.copyfile(run_folder / "journal.sqlite", folder / "journal.sqlite")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder) -> Iterator[LiveServer]:
+    with LiveServer(LivePage(folder, lambda: page_of(folder, None)), 0) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server
@@ -43,11 +51,11 @@ def ask(server: LiveServer, path: str, method: str = "GET", host: str | None = N
     return answer.status, answer.headers, text
 
 
-def test_the_page_follows_the_journal(server, unfinished_folder):
+def test_the_page_follows_the_journal(server, folder):
     status, headers, text = ask(server, "/fragment?since=")
     assert status == 200
     assert ask(server, f"/fragment?since={headers['X-Stamp']}")[0] == 204
-    with Journal(unfinished_folder) as journal:
+    with Journal(folder) as journal:
         journal.add([Reading("another", "ok", (Pair("Is it new?", "It is.", "another"),), Usage(9, 1))])
         status, headers, later = ask(server, f"/fragment?since={headers['X-Stamp']}")
     assert status == 200
@@ -84,9 +92,10 @@ def test_only_this_computer_is_listened_to(server):
     assert server.server_address[0] == "127.0.0.1"
 
 
-def test_a_folder_that_is_just_being_written_shows_what_it_held(server, unfinished_folder):
-    (unfinished_folder / "summary.json").write_text("{")
+def test_a_folder_that_is_just_being_written_shows_what_it_held(server, folder):
+    (folder / "summary.json").write_text("{")
     assert ask(server, "/fragment?since=")[0] == 200
+    (folder / "summary.json").unlink()
 
 
 def test_a_taken_port_is_said_in_one_line(server):
@@ -97,7 +106,15 @@ def test_a_taken_port_is_said_in_one_line(server):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_ends_with_status_zero(unfinished_folder, how):
-    command = [sys.executable, "-m", "bonanza.cli", "serve", str(unfinished_folder), "--port", "0"]
+    command = [
+        sys.executable,
+        "-c",
+        "from bonanza.cli import main; main()",
+        "serve",
+        str(unfinished_folder),
+        "--port",
+        "0",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     port = int(line.split("127.0.0.1:")[1].split("/")[0])

@@ -58,7 +58,7 @@ def test_clusters_add_up_to_what_was_read(run_folder):
     assert sum(cluster.read for cluster in report.clusters) == found["documents_read"]
     assert sum(cluster.kept for cluster in report.clusters) == found["pairs_kept"]
     assert in_a_cluster[0].size == in_a_cluster[1].size == 100
-    assert all(len(cluster.words) <= 5 for cluster in report.clusters)
+    assert all(len(cluster.words) == 5 and cluster.example for cluster in report.clusters)
 
 
 def test_evidence_is_shown_where_it_stands_in_its_document(run_folder, small_corpus):
@@ -72,7 +72,7 @@ def test_evidence_is_shown_where_it_stands_in_its_document(run_folder, small_cor
 
 
 def test_without_the_corpus_the_evidence_stands_alone(run_folder, tmp_path):
-    page = seen(run_folder, cache=tmp_path)
+    page = seen(run_folder, tmp_path)
     assert "the corpus is not in the cache" in page.text
     assert all(pair["e"] and not pair["b"] and not pair["f"] for pair in page.data["pairs"])
 

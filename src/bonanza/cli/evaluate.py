@@ -19,7 +19,7 @@ def evaluate(
         str | None, typer.Option(help="Model to compare with. [default: what MODEL was tuned from, if known]")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first so many items, of each task.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Answers written at a time. [default: 8]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Answers written at a time. [default: 32]")] = None,
     template: Annotated[
         str | None, typer.Option(help="chat (the model's own) or plain, for files. [default: chat]")
     ] = None,

@@ -105,14 +105,29 @@ def extract(
     if dry_run or out is None:
         typer.echo("\n".join(plan_lines(plan(settings, cache))))
         return
+    drawn: list[str] = []
     with stop_requests() as stopping, Terminal(quiet=quiet) as terminal:
         result = run(settings, out, cache, terminal, stopping, reuse=reuse or ())
+        if not stopping():
+            terminal.stage("drawing the report")
+            drawn = _drawn(out, cache)
     if not quiet:
-        typer.echo("\n".join(summary_lines(result.summary, out)))
+        typer.echo("\n".join([*summary_lines(result.summary, out), *drawn]))
     if result.ended_early:
         why = printable(ENDED_EARLY[result.summary["stop_reason"]] + result.summary["stop_detail"], LONGEST_MESSAGE)
         typer.echo(f"bonanza: {out}: ended early: {why}", err=True)
         raise typer.Exit(3)
+
+
+def _drawn(out: Path, cache: Path | None) -> list[str]:
+    """Write report.html; a line that says so, or why not."""
+    from bonanza.cli.report import draw
+    from bonanza.errors import MissingExtraError
+
+    try:
+        return [f"          {draw(out, cache=cache)}"]
+    except MissingExtraError as missing:
+        return [f"no report.html: {missing}"]
 
 
 def _in_few_rounds(values: dict[str, Any]) -> dict[str, Any]:

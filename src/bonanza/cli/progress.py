@@ -182,9 +182,7 @@ def summary_lines(summary: Mapping[str, Any], out: Path) -> list[str]:
     if summary["left_out"]:
         lines.append(f"left out  {_counts(summary['left_out'])[1:-1]}; listed in {out / 'skipped.jsonl'}")
     if met := summary["reference_pairs_in_tests"]:
-        lines.append(
-            f"warning   {met:,} pairs of the target are test items too: figures on those will flatter"
-        )
+        lines.append(f"warning   {met:,} pairs of the target are test items too: figures on those will flatter")
     return [*lines, f"written   {out / 'train.jsonl'}"]
 
 

@@ -22,11 +22,15 @@ def report(
     cache: Annotated[Path | None, typer.Option(help=CACHE_HELP)] = None,
 ) -> None:
     """Write one self-contained HTML page that shows a run or a comparison; it asks the network for nothing."""
+    typer.echo(f"written   {draw(folder, out, cache)}")
+
+
+def draw(folder: Path, out: Path | None = None, cache: Path | None = None) -> Path:
+    """Write the page; where it went."""
     from bonanza.report.page import write_page
 
     name = "compare.html" if is_comparison(folder) else "report.html"
-    path = write_page(out or folder / name, page_of(folder, cache))
-    typer.echo(f"written   {path}")
+    return write_page(out or folder / name, page_of(folder, cache))
 
 
 def is_comparison(folder: Path) -> bool:
@@ -45,11 +49,11 @@ def page_of(folder: Path, cache: Path | None) -> Page:
 
 
 def _comparison(folder: Path) -> ComparisonReport:
-    from bonanza.comparison.folder import NAME, _read
+    from bonanza.comparison.folder import NAME, read_content
     from bonanza.comparison.rows import summarised, tokens_to_reach
     from bonanza.report.comparison import comparison_report
 
-    content = _read(folder / NAME)
+    content = read_content(folder / NAME)
     return comparison_report(folder.resolve().name, content, summarised(content["rows"]), tokens_to_reach)
 
 

@@ -14,11 +14,13 @@ from bonanza.comparison.cells import Cell, Cells, finished
 from bonanza.comparison.curves import draw
 from bonanza.comparison.folder import CompareFolder
 from bonanza.comparison.judged import Yardstick, useful_at_most, yardstick
-from bonanza.comparison.rows import Row, Spread, summarised
+from bonanza.comparison.rows import Row, Spread, summarised, tokens_to_reach
 from bonanza.corpus.targets import read_target
 from bonanza.errors import MissingExtraError, SettingsError
 from bonanza.interfaces import Embedder, Reader
 from bonanza.records import Target, content_id, pair_text
+from bonanza.report.comparison import comparison_report
+from bonanza.report.page import comparison_page, write_page
 from bonanza.settings import CompareSettings, as_mapping
 from bonanza.version import __version__
 
@@ -202,11 +204,17 @@ def _run(
         _write(folder, head, planned, rows)
     if not rows:
         return
-    watcher.stage("drawing compare.png")
-    try:
-        draw(folder.path / "compare.png", folder.content)
-    except MissingExtraError as missing:
-        watcher.note(f"compare.png not drawn: {missing}")
+    watcher.stage("drawing compare.png and compare.html")
+    for name, draw_into in (("compare.png", draw), ("compare.html", _draw_page)):
+        try:
+            draw_into(folder.path / name, folder.content)
+        except MissingExtraError as missing:
+            watcher.note(f"{name} not drawn: {missing}")
+
+
+def _draw_page(path: Path, content: Mapping[str, Any]) -> None:
+    spreads = summarised(content["rows"])
+    write_page(path, comparison_page(comparison_report(path.parent.resolve().name, content, spreads, tokens_to_reach)))
 
 
 def _write(

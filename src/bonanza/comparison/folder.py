@@ -25,7 +25,7 @@ class CompareFolder:
         self.path = path
         self._lock = locked(path)
         try:
-            self.content: Mapping[str, Any] = _read(path / NAME)
+            self.content: Mapping[str, Any] = read_content(path / NAME)
         except FolderError:
             self._lock.close()
             raise
@@ -54,7 +54,7 @@ class CompareFolder:
         self.content = content
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_content(path: Path) -> dict[str, Any]:
     """What an earlier run left; empty where there is nothing."""
     if not path.exists():
         return {}

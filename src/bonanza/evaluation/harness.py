@@ -6,6 +6,7 @@ is refused before anything of it is loaded, unless the harness's own consent fla
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,12 +29,8 @@ class HarnessExam:
     """Tasks, found and allowed; their data is loaded when the first model sits."""
 
     def __init__(self, names: Sequence[str], settings: EvaluateSettings) -> None:
-        try:
-            from lm_eval.tasks import TaskManager
-        except ImportError:
-            raise MissingExtraError(f"--target {settings.target}", "eval") from None
         self._names, self._settings = list(names), settings
-        self._manager = TaskManager(include_path=settings.include_path)
+        self._manager = _task_manager(settings.include_path)
         self._refuse_unknown()
         self._refuse_unsafe()
 
@@ -114,6 +111,16 @@ class HarnessExam:
             f"target {self._settings.target}: something that it needs is not here: {why}. Tasks load their data from "
             "the Hugging Face hub: run once with a connection, or measure on a local file of questions and answers."
         )
+
+
+@functools.cache
+def _task_manager(include_path: str | None) -> Any:
+    """The harness's list of tasks; it reads thousands of files for that."""
+    try:
+        from lm_eval.tasks import TaskManager
+    except ImportError:
+        raise MissingExtraError("a --target that is no file", "eval") from None
+    return TaskManager(include_path=include_path)
 
 
 @contextmanager

@@ -12,9 +12,9 @@ import re
 import unicodedata
 from fractions import Fraction
 
-NUMBER = r"-?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?<=\d)(?:/\d+)?"
-_NUMBER = re.compile(rf"(?<![\w.]){NUMBER}|{NUMBER}")
-_WHOLE_NUMBER = re.compile(rf"[\s$£€\\(]*({NUMBER})[\s%\\).]*")
+NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:/\d+)?"
+_NUMBER = re.compile(rf"(?:(?<![\w)])-)?{NUMBER}")  # a hyphen after a letter or digit is no minus
+_WHOLE_NUMBER = re.compile(rf"[\s$£€\\(]*(-?{NUMBER})[\s$%\\).]*")
 _FRACTION = re.compile(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}")
 _SAID = re.compile(r"answer(?: is|:)[ \t:]*(\S[^\n]*)", re.IGNORECASE)
 _AROUND = " \t\n$.,;:!?'\"`*()[]"

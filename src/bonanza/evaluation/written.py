@@ -25,7 +25,7 @@ from bonanza.settings import EvaluateSettings
 from bonanza.training import Writer
 
 EXACT, LOSS = "exact match", "answer loss (nats per token)"
-LONGER, MOST_ANSWER_TOKENS, LEAST_ANSWER_TOKENS = 1.25, 512, 16  # [ours] than the longest answer of the file
+LONGER, MOST_ANSWER_TOKENS, LEAST_ANSWER_TOKENS = 1.25, 256, 16  # [ours] than the longest answer of the file
 
 Told = Callable[[str], None]
 

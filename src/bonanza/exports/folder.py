@@ -126,7 +126,8 @@ def _pair_columns(results: Results, scores: Mapping[str, Any]) -> list[dict[str,
             rows.append(
                 {**{name: getattr(pair, name) for name in Pair.__slots__}, "id": pair.id, "round": document.round,
                  "cluster": document.cluster, "scores": scores.get(pair.id) if pair.status == "kept" else None,
-                 "flags": results.notes.get(pair.id, PairNote()).flags, "input_tokens": input_tokens, "output_tokens": output_tokens}
+                 "input_tokens": input_tokens, "output_tokens": output_tokens,
+                 "flags": results.notes.get(pair.id, PairNote()).flags}
             )  # fmt: skip
     return rows
 

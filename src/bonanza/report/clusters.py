@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,8 @@ def clusters_of(
     if not numbers:
         return []
     labels = _labels(documents, corpus_map)
+    by_id = dict(zip(documents.ids, labels, strict=True))
+    sample = [replace(found, cluster=by_id.get(found.pair.document_id)) for found in sample]
     sums = {name: _sums(labels, values, numbers) for name, values in _measured(documents).items()}
     words, examples = distinctive_words(sample), _examples(sample)
     rewards = {one.get("cluster"): one.get("reward") for one in policy_report.get("best_clusters", ())}
@@ -91,11 +93,8 @@ def _sums(labels: Sequence[int | None], values: Any, numbers: Sequence[int]) -> 
 
 
 def distinctive_words(sample: Sequence[FoundPair]) -> dict[int, list[str]]:
-    """The words by which each cluster's pairs differ most from those of the others.
-
-    TF-IDF where the pairs of a cluster together are one text; a word that every cluster has weighs least.
-    """
-    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+    """The words by which each cluster's pairs differ most from those of the others."""
+    from sklearn.feature_extraction.text import CountVectorizer
 
     some = [found for found in sample if found.cluster is not None and found.pair.status == "kept"]
     texts = [pair_text(found.pair.question, found.pair.answer)[:CHARACTERS] for found in some]
@@ -105,7 +104,7 @@ def distinctive_words(sample: Sequence[FoundPair]) -> dict[int, list[str]]:
         counts = vectorizer.fit_transform(texts)
     except ValueError:  # no text holds a word
         return {}
-    weights = TfidfTransformer(sublinear_tf=True).fit_transform(_grouped(counts, labels, len(numbers)))
+    weights = _weighted(_grouped(counts, labels, len(numbers)))
     vocabulary = vectorizer.get_feature_names_out()
     return {int(number): _heaviest(weights[row], vocabulary) for row, number in enumerate(numbers)}
 
@@ -116,6 +115,13 @@ def _grouped(counts: Any, labels: Any, groups: int) -> Any:
 
     ones = np.ones(len(labels))
     return csr_matrix((ones, (labels, np.arange(len(labels)))), shape=(groups, len(labels))) @ counts
+
+
+def _weighted(counts: Any) -> Any:
+    """TF-IDF where each group is one text: (1 + ln count) * ln((1 + groups) / groups with the word)."""
+    weights = counts.copy()
+    weights.data = (1 + np.log(counts.data)) * np.log((1 + counts.shape[0]) / counts.getnnz(axis=0))[counts.indices]
+    return weights
 
 
 def _heaviest(weights: Any, vocabulary: Any) -> list[str]:

@@ -24,7 +24,7 @@ Figure = Any  # bokeh.plotting.figure, whose types refuse much that its document
 GREY = "#808080"  # axes: readable on white and on black; the page's script adapts it to the scheme
 MAIN, SECOND, UNREAD, TARGET = "#2b7fc3", "#e07b00", "#9a9a9a", "#e0218a"
 HEIGHT = 320  # pixels
-MAP_BYTES = 700_000  # that the points may take in a page
+MAP_BYTES = 550_000  # that the points may take in a page
 LONGEST_ID = 40  # characters
 # Okabe and Ito's colours, which colour-blind people can tell apart; without black, which the dark hides.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F")
@@ -69,7 +69,7 @@ def _figure(x: str, y: str, **options: Any) -> Figure:
 def _hover(plot: Figure, tips: Mapping[str, str], renderers: Sequence[Any], mode: Any = "mouse") -> None:
     from bokeh.models import HoverTool
 
-    plot.add_tools(HoverTool(tooltips=list(tips.items()), renderers=list(renderers), mode=mode, visible=False))
+    plot.add_tools(HoverTool(tooltips=list(tips.items()), renderers=list(renderers), mode=mode, visible=False, limit=3))
 
 
 def _token_figure(y: str) -> Figure:
@@ -91,7 +91,9 @@ def _source(name: str, numbers: Mapping[str, Sequence[Any]]) -> Any:
 
 def _chart(id_: str, plot: Figure, numbers: Numbers) -> Chart:
     from bokeh.embed import json_item
+    from bokeh.models import SaveTool
 
+    plot.select_one(SaveTool).filename = id_
     return Chart(id_, json_item(plot), numbers)
 
 
@@ -135,8 +137,8 @@ def _map_chart(report: RunReport) -> Chart:
     read = plot.scatter("x", "y", source=sources["read"], size=6.5, fill_alpha=0.9, **style)
     ring = {"marker": "diamond", "fill_color": None, "line_color": TARGET, "line_width": 1.5}
     references = plot.scatter("x", "y", source=sources["references"], size=10, **ring)
-    _hover(plot, {"not read": "", **_KNOWN_OF_A_DOCUMENT}, [unread])
-    _hover(plot, {"read": "", **_KNOWN_OF_A_READ_ONE}, [read])
+    _hover(plot, {**_KNOWN_OF_A_DOCUMENT, "read": "no"}, [unread])
+    _hover(plot, _KNOWN_OF_A_READ_ONE, [read])
     _hover(plot, {"reference pair": "@id"}, [references])
     return _chart("chart-map", plot, numbers if report.map else {})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import socket
@@ -15,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from bonanza.extractors.local import MODEL_FILE, MODEL_PACKAGE
+from bonanza.language_models import embedded_model
 
 pytestmark = pytest.mark.slow
 
@@ -34,11 +33,8 @@ def url():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    spec = importlib.util.find_spec(MODEL_PACKAGE)
-    assert spec is not None
-    assert spec.submodule_search_locations
-    model = Path(spec.submodule_search_locations[0]) / MODEL_FILE
-    command = [sys.executable, "-W", "ignore", "-m", "llama_cpp.server", "--model", model, "--host", "127.0.0.1",
+    command = [sys.executable, "-W", "ignore", "-m", "llama_cpp.server", "--model", embedded_model(),
+               "--host", "127.0.0.1",
                "--port", port, "--n_ctx", 4096, "--n_threads", 2]  # fmt: skip
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(300):

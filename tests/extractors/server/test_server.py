@@ -247,7 +247,7 @@ def test_a_second_pass_mends_the_pairs(extract):
     mended = json.dumps({"pairs": [{"question": "Who mends?", "answer": "The second pass.", "evidence": ""}]})
     plan = lambda request, times: Behaviour(content=mended) if "mended" in request.prompt else Behaviour()
     with HostileServer(plan=plan) as server:
-        result = extract(server, 3, server={"mend": True})
+        result = extract(server, 3, server={"mend": True}, cleaning={"grounded": False})
         assert len(server.requests) == 6
         assert server.tokens <= result.summary["tokens"]["total"]
     assert {(pair.question, pair.answer) for pair in result.pairs} == {("Who mends?", "The second pass.")}
