@@ -5,11 +5,10 @@
     python benchmarks/instruction_selection.py downstream --out downstream_selection.jsonl
 
 dirty: rows of Alpaca, a fifth of them corrupted in known ways; the share of corrupted rows among those kept.
-twins: rows that Alpaca and Alpaca-GPT4 both answer; how often a score prefers the GPT-4 answer, to Alpaca's and to that of
-another row. downstream: the embedded model tuned on what each method keeps of clean rows; loss of held-out Dolly
-answers in nats per token.
+twins: rows that Alpaca and Alpaca-GPT4 both answer; how often a score prefers GPT-4's answer, to Alpaca's and to
+that of another row. downstream: the embedded model tuned on what each method keeps; loss of held-out Dolly answers.
 
-Knowledge is the first half of Dolly; the other half is held out. Scores are kept in --cache: an interrupted run resumes.
+Knowledge is the first half of Dolly, the other is held out. Scores are kept in --cache: an interrupted run resumes.
 """
 
 from __future__ import annotations

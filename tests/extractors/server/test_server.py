@@ -324,6 +324,7 @@ def test_an_address_with_a_secret_in_it_is_refused(extract, url):
         extract(server, 2, connection={"base_url": url})
 
 
+@pytest.mark.slow
 def test_a_thousand_documents_through_a_fifth_of_faults_end_in_one_status_each_within_the_budget(extract):
     with HostileServer(plan=faulty_plan(0.2, seed=3, hang=0.3), delay=0.002) as server:
         result = extract(server, 1_000, budget="700k", connection={"timeout": 0.6, "concurrency": 64})
