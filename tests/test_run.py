@@ -252,6 +252,7 @@ def test_a_run_killed_at_random_moments_and_run_again_is_as_if_it_never_was(stra
     assert_same(out, straight[name])
 
 
+@pytest.mark.slow
 def test_a_run_asked_to_stop_ends_within_five_seconds_and_can_be_resumed(straight, small_corpus, tmp_path):
     for attempt in range(5):
         out = tmp_path / str(attempt)

@@ -66,7 +66,8 @@ def open_language_model(name: str) -> LanguageModel:
     try:
         with without_progress_bars():
             tokenizer = AutoTokenizer.from_pretrained(**place_of(name))
-            model = AutoModelForCausalLM.from_pretrained(**place_of(name), dtype=dtype)
+            safe = {} if name == EMBEDDED else {"use_safetensors": True}  # GGUF holds no code, a pickle may
+            model = AutoModelForCausalLM.from_pretrained(**place_of(name), dtype=dtype, **safe)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise SettingsError(f"language model {name!r} cannot be opened: {why}. Give 'local' or hf:PATH.") from error

@@ -169,6 +169,7 @@ def test_nested_settings_of_file_and_command_line_apply(bonanza, basics, tmp_pat
     assert (settings["policies"], settings["budgets"], settings["seeds"]) == (["equal"], ["10%"], 1)
 
 
+@pytest.mark.slow
 def test_a_comparison_asked_to_stop_ends_with_status_three_and_is_resumed(bonanza, basics):
     basics |= {"--policies": "dsir", "--seeds": 5}
     command = [sys.executable, "-c", "from bonanza.cli import main; main()", *map(str, line_of(basics))]

@@ -309,6 +309,7 @@ def outcome_of(*command: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*map(str, command)], check=False, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_installed_command_keeps_to_the_exit_statuses(basics):
     command = Path(sys.executable).with_name("bonanza")
     wrong = outcome_of(command, *line_of({**basics, "--llm": "?"}))

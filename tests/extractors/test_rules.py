@@ -339,6 +339,7 @@ def test_reading_twice_gives_the_same():
     assert read(DOCSTRING) == read(DOCSTRING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [

@@ -202,7 +202,7 @@ def _run(
             break
         rows[cell] = found
         _write(folder, head, planned, rows)
-    if not rows:
+    if not rows or stopping():
         return
     watcher.stage("drawing compare.png and compare.html")
     for name, draw_into in (("compare.png", draw), ("compare.html", _draw_page)):

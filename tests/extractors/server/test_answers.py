@@ -220,6 +220,7 @@ def test_more_broken_text_than_can_be_repaired_is_left_out():
     assert parse_answer('{"question": "' + "word " * 20_000) == Parsed((), "pairs[0] is not a JSON object", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seed",
     [

@@ -288,6 +288,7 @@ def test_a_batch_that_is_never_made_ends_the_run_early_and_costs_nothing(extract
     assert result.summary["statuses"] == {"ok": 12}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_collects_its_batch_and_asks_nothing_twice(extract, tmp_path):
     """One is killed while the server is at work, one before the server could say that it made the batch."""
     lost = {"batch_lost": 1, "batch_lost_by": "hang"}
@@ -397,6 +398,7 @@ def test_the_key_is_in_no_file_even_if_the_server_echoes_it(extract, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_exit_statuses(tmp_path, monkeypatch, capsys):
     lines = [json.dumps({"id": page.id, "text": page.text}) + "\n" for page in pages(4)]
     (tmp_path / "pages.jsonl").write_text("".join(lines))
