@@ -45,14 +45,14 @@ FOREIGN = (
     "La biblioteca resta chiusa durante le feste e riapre a metà gennaio.",
 )
 RECOST = {
-    "recost": {},
-    "recost, ratio": {"relative": "ratio"},
+    "recost": {"rank": "both"},
+    "recost, ratio": {"rank": "both", "relative": "ratio"},
     "recost, by entropy with knowledge": {"rank": "entropy"},
     "recost, by relative entropy": {"rank": "relative"},
     "recost, reversed": {"rank": "reversed"},
-    "recost, no window": {"window": 1},
-    "recost, window as many as kept": {"window": "keep"},
-    "recost, no flag": {"flag_degenerate": False},
+    "recost, no window": {"rank": "both", "window": 1},
+    "recost, window as many as kept": {"rank": "both", "window": "keep"},
+    "recost, no flag": {"rank": "both", "flag_degenerate": False},
 }
 METHODS = ("random", "length", "k_center", "perplexity", "ifd")
 SEEDS = 20  # of the methods that draw; the others choose the same whatever the seed

@@ -200,8 +200,9 @@ class RecostSettings:
     knowledge_characters: Positive = 1_000  # [ours] of all of them together; longer ones are cut evenly
     near_copy: Annotated[float, Gt(0), Le(1)] = 0.95  # [ours] cosine from which a text counts as the sample itself
     relative: Literal["difference", "ratio"] = "difference"  # [ours] the paper names the difference
-    # Ranks: both [paper], or entropy with knowledge alone, relative entropy alone, or the two with its sign reversed
-    rank: Literal["both", "entropy", "relative", "reversed"] = "both"
+    # Ranks by entropy with knowledge and by relative entropy: both [paper], either alone, or both with the sign of the
+    # second reversed: [ours] it let through fewer dirty rows and preferred the better of two answers more often
+    rank: Literal["both", "entropy", "relative", "reversed"] = "reversed"
     window: Positive | None = None  # candidates to draw the most distant from; None: half as many as are kept [ours]
     flag_degenerate: bool = True  # [ours] texts that repeat themselves are never kept: any low entropy loves them
 
