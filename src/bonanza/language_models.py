@@ -66,9 +66,7 @@ def open_language_model(name: str) -> LanguageModel:
     try:
         with without_progress_bars():
             tokenizer = AutoTokenizer.from_pretrained(**place_of(name))
-            safe: dict[str, Any] = (
-                {} if name == EMBEDDED else {"use_safetensors": True}
-            )  # GGUF holds no code, a pickle may
+            safe: Any = {} if name == EMBEDDED else {"use_safetensors": True}  # GGUF holds no code, a pickle may
             model = AutoModelForCausalLM.from_pretrained(**place_of(name), dtype=dtype, **safe)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -55,7 +55,7 @@ INFORMED = [-(log(3 / 16) + log(2 / 16)) / 2, -log(3 / 16), log(16)]
 def chosen(samples, keep, knowledge=KNOWLEDGE, scorer=None, told=lambda done, of: None, **settings):
     embedder, scorer = Topics(), scorer or WordScorer()
     base = KnowledgeBase(knowledge, embedder)
-    given = RecostSettings(rank="both", **{"neighbours": 1, "near_copy": 0.99, **settings})
+    given = RecostSettings(**{"rank": "both", "neighbours": 1, "near_copy": 0.99, **settings})
     return RecostSelector(given, scorer, base, embedder, told).select(samples, keep, np.random.default_rng(0))
 
 
