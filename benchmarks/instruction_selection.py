@@ -55,6 +55,7 @@ RECOST = {
     "recost, no flag": {"rank": "both", "flag_degenerate": False},
 }
 METHODS = ("random", "length", "k_center", "perplexity", "ifd")
+LONGEST = 1_200  # characters of a row that the downstream training takes
 SEEDS = 20  # of the methods that draw; the others choose the same whatever the seed
 
 Row = dict[str, Any]
@@ -230,7 +231,9 @@ def downstream(options: argparse.Namespace, bench: Bench) -> None:
 
     student = Student(Setup("embedded", "test", 0.0, options.keep // 2, options.held_out, Recipe()), "cpu")
     rows, dolly = some_alpaca(options.rows), read("dolly")
-    held_out = [_question(dolly[place]) for place in range(len(dolly) - options.held_out, len(dolly))]
+    rows, unseen = ([row for row in some if _fits(row)] for some in (rows, dolly[len(dolly) // 2 :]))
+    print(f"{len(rows)} of {options.rows} rows are short enough to train on", flush=True)
+    held_out = [_question(row) for row in unseen[-options.held_out :]]
     found = _finished(options.out)
     for method, seed in _cells(options.seeds):
         if (method, seed) in found:
@@ -257,6 +260,11 @@ def _cells(seeds: int) -> Iterator[tuple[str, int]]:
 def _finished(path: Path) -> dict[tuple[str, int], float]:
     lines = path.read_text().splitlines() if path.exists() else []
     return {(row["method"], row["seed"]): row["loss"] for row in map(json.loads, lines)}
+
+
+def _fits(row: Row) -> bool:
+    """Whether question and answer fit the 384 tokens that are trained on."""
+    return len(row["instruction"] + row["input"] + row["output"]) < LONGEST
 
 
 def _question(row: Row) -> Any:
