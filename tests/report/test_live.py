@@ -115,10 +115,13 @@ def test_the_command_ends_with_status_zero(unfinished_folder, how):
         "--port",
         "0",
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    line = process.stdout.readline()
-    port = int(line.split("127.0.0.1:")[1].split("/")[0])
-    socket.create_connection(("127.0.0.1", port)).close()
-    process.send_signal(how)
-    assert process.communicate(timeout=20)[0].strip() == "ended"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            port = int(line.split("127.0.0.1:")[1].split("/")[0])
+            socket.create_connection(("127.0.0.1", port)).close()
+            process.send_signal(how)
+            assert process.communicate(timeout=20)[0].strip() == "ended"
+        finally:
+            process.kill()
     assert process.returncode == 0

@@ -23,7 +23,8 @@ def serve(
     from bonanza.cli.report import page_of
     from bonanza.report.live import LivePage, LiveServer
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for which in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a job in the background begins by ignoring it
+        signal.signal(which, signal.default_int_handler)
     try:
         with LiveServer(LivePage(folder, lambda: page_of(folder, cache)), port) as server:
             typer.echo(f"serving   {folder} at {server.address} (this computer only; Ctrl-C ends it)")
