@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -16,6 +17,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import hypothesis
 import pytest
+
+from commands import Outcome
 
 hypothesis.settings.register_profile(
     "everyday",
@@ -112,3 +115,17 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_models import write_tiny_models
 
     return write_tiny_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def bonanza(monkeypatch, capsys) -> Callable[..., Outcome]:
+    """Run the command in this process."""
+    from bonanza.cli import main
+
+    def call(*arguments: Any) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["bonanza", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Outcome(ended.value.code or 0, *capsys.readouterr())
+
+    return call

@@ -7,38 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from bonanza.cli import main
+from commands import Outcome
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def bonanza(monkeypatch, capsys) -> Callable[..., Outcome]:
-    """Run the command in this process, on a terminal of 80 columns."""
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch) -> None:
+    """The terminal's width."""
     monkeypatch.setenv("COLUMNS", "80")
-
-    def call(*arguments: Any) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["bonanza", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Outcome(ended.value.code or 0, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture

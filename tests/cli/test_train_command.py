@@ -7,37 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bonanza.cli import main
-
 BONANZA = [sys.executable, "-c", "from bonanza.cli import main; main()"]
 PATIENCE = 900.0  # seconds
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def bonanza(monkeypatch, capsys) -> Callable[..., Outcome]:
-    """Run the command in this process."""
-
-    def call(*arguments: Any) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["bonanza", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Outcome(ended.value.code or 0, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture

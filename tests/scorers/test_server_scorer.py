@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,10 +15,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bonanza.errors import EndpointError, EndpointRefusedError
 from bonanza.interfaces import Passage
-from bonanza.language_models import embedded_model, without_progress_bars
+from bonanza.language_models import without_progress_bars
 from bonanza.records import Turn
 from bonanza.scorers.server import PROBE, ServerScorer, token_ends
 from bonanza.settings import ConnectionSettings
+from servers.llama_cpp import llama_cpp_server
 
 KEY = "sk-abc-123"
 CONTEXT = 256
@@ -301,22 +297,8 @@ def test_tokens_are_found_in_a_prompt_by_their_texts(texts, prompt, ends):
 @pytest.fixture(scope="module")
 def llama_cpp():
     """Address of llama.cpp's Python server with the embedded model."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-W", "ignore", "-m", "llama_cpp.server", "--model", embedded_model(), "--host",
-               "127.0.0.1", "--port", port, "--n_ctx", 1024, "--n_threads", 2, "--logits_all", "true"]  # fmt: skip
-    process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=1).close()
-            break
-        except OSError:
-            assert process.poll() is None
-            time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}/v1"
-    process.terminate()
-    process.wait()
+    with llama_cpp_server("--n_ctx", 1024, "--logits_all", "true") as address:
+        yield address
 
 
 @pytest.mark.slow

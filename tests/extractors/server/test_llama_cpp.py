@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from bonanza.language_models import embedded_model
+from servers.llama_cpp import llama_cpp_server
 
 pytestmark = pytest.mark.slow
 
@@ -30,23 +27,8 @@ PAGES = [
 @pytest.fixture(scope="module")
 def url():
     """The server's address, as soon as it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-W", "ignore", "-m", "llama_cpp.server", "--model", embedded_model(),
-               "--host", "127.0.0.1",
-               "--port", port, "--n_ctx", 4096, "--n_threads", 2]  # fmt: skip
-    process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=1).close()
-            break
-        except OSError:
-            assert process.poll() is None
-            time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}/v1"
-    process.terminate()
-    process.wait()
+    with llama_cpp_server("--n_ctx", 4096) as address:
+        yield address
 
 
 def test_a_run_through_llama_cpp_from_the_command_line(url, tmp_path):
