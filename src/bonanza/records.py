@@ -39,6 +39,11 @@ def estimated_tokens(text: str) -> int:
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
+def folded(text: str) -> str:
+    """A text without regard to case and white space."""
+    return " ".join(text.split()).casefold()
+
+
 def pair_text(question: str, answer: str) -> str:
     """A pair as one text, for embedding."""
     return f"{question}\n{answer}"

@@ -28,9 +28,9 @@ from bonanza.exports.folder import (
     status_counts,
     write_summary,
     write_tables,
-    write_text,
 )
 from bonanza.exports.measures import Measures, embedded, measure
+from bonanza.files import write_text
 from bonanza.interfaces import Embedder, Policy, Reader
 from bonanza.journal import Journal
 from bonanza.loop import Parts, Progress, rounds

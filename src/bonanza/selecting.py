@@ -17,6 +17,7 @@ import numpy as np
 from bonanza import build
 from bonanza.corpus.instructions import InstructionData, read_samples, require_same_format, write_rows
 from bonanza.errors import FolderError, SettingsError
+from bonanza.files import replacing
 from bonanza.interfaces import Selection, Selector
 from bonanza.records import Pair, Sample, Turn
 from bonanza.settings import SelectSettings
@@ -192,16 +193,16 @@ def _require_writable(scores: Path, data: str, out: Path | None) -> None:
 
 def _write_scores(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
     """A parquet table; JSON lines under any other name."""
-    partial = path.with_name(path.name + ".partial")
-    if path.suffix == ".parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    with replacing(path) as partial:
+        if path.suffix == ".parquet":
+            import pyarrow as pa
+            import pyarrow.parquet as pq
 
-        pq.write_table(pa.Table.from_pylist(list(table)), partial, compression="zstd")
-    else:
-        lines = (json.dumps({name: _known(value) for name, value in row.items()}, ensure_ascii=False) for row in table)
-        partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    os.replace(partial, path)
+            pq.write_table(pa.Table.from_pylist(list(table)), partial, compression="zstd")
+            return
+        known = ({name: _known(value) for name, value in row.items()} for row in table)
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in known)
+        partial.write_text(lines, encoding="utf-8")
 
 
 def _known(value: Any) -> Any:

@@ -24,6 +24,7 @@ from typing import Any, Protocol, cast
 
 from bonanza.corpus.instructions import InstructionData, read_samples
 from bonanza.errors import FolderError, MissingExtraError, SettingsError
+from bonanza.files import write_text
 from bonanza.interfaces import Passage
 from bonanza.journal import locked
 from bonanza.language_models import (
@@ -488,6 +489,4 @@ def _require_packages() -> None:
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bonanza.records import Pair, Reading, content_id
+from bonanza.records import Pair, Reading, content_id, folded
 
 
 class ExactCleaner:
@@ -35,8 +35,3 @@ class ExactCleaner:
 def content_key(pair: Pair) -> str:
     """Name what a pair says: equal for two pairs that count as the same."""
     return content_id(folded(pair.question), folded(pair.answer))
-
-
-def folded(text: str) -> str:
-    """A text without regard to case and white space."""
-    return " ".join(text.split()).casefold()

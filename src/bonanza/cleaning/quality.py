@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Literal, get_args
 
-from bonanza.cleaning.exact import folded
 from bonanza.cleaning.language import differ
 from bonanza.errors import SettingsError
-from bonanza.records import Pair, Reading, pair_text
+from bonanza.records import Pair, Reading, folded, pair_text
 from bonanza.settings import QualitySettings
 
 Flag = Literal[

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bonanza import build
-from bonanza.cleaning.exact import folded
 from bonanza.comparison.bench import Bench, Inputs, check_budgets, prepared
 from bonanza.comparison.cells import Cell, Cells, finished
 from bonanza.comparison.curves import draw
@@ -18,7 +17,7 @@ from bonanza.comparison.rows import Row, Spread, summarised, tokens_to_reach
 from bonanza.corpus.targets import read_target
 from bonanza.errors import MissingExtraError, SettingsError
 from bonanza.interfaces import Embedder, Reader
-from bonanza.records import Target, content_id, pair_text
+from bonanza.records import Target, content_id, folded, pair_text
 from bonanza.report.comparison import comparison_report
 from bonanza.report.page import comparison_page, write_page
 from bonanza.settings import CompareSettings, as_mapping

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from bonanza.comparison.cells import EVERYTHING, ORACLE
 from bonanza.comparison.rows import Spread, summarised
 from bonanza.errors import MissingExtraError
+from bonanza.files import replacing
 
 # Okabe and Ito's colours, which colour-blind people can tell apart; grey and black are for random and oracle.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F")
@@ -41,9 +41,8 @@ def draw(path: Path, content: Mapping[str, Any]) -> None:
     handles, labels = panels[0].get_legend_handles_labels()
     title = "band: one standard\ndeviation over seeds"
     figure.legend(handles, labels, loc="outside right upper", frameon=False, title=title, title_fontsize="small")
-    partial = path.with_suffix(".partial")
-    figure.savefig(partial, format="png", dpi=DOTS_PER_INCH)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        figure.savefig(partial, format="png", dpi=DOTS_PER_INCH)
 
 
 def _draw_panel(panel: Any, judge: str, content: Mapping[str, Any]) -> None:

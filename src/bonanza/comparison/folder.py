@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from bonanza.errors import FolderError
-from bonanza.exports.folder import write_text
+from bonanza.files import write_text
 from bonanza.journal import locked
 from bonanza.settings import differences
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from bonanza.evaluation.harness import HarnessExam
 from bonanza.evaluation.intervals import Figure, difference_of, figure_of
 from bonanza.evaluation.sheets import Exam, Sheet
 from bonanza.evaluation.written import WrittenExam
+from bonanza.files import write_text
 from bonanza.language_models import LanguageModel, name_of
 from bonanza.settings import EvaluateSettings, as_mapping
 from bonanza.training import Tuned, open_fresh, quiet_libraries, tuned_at
@@ -77,7 +77,7 @@ def evaluate(
         "settings": as_mapping(settings), "seconds": round(time.perf_counter() - began, 1), "bonanza": __version__,
     }  # fmt: skip
     if out is not None:
-        _write(out, summary)
+        write_text(out, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     return EvaluateResult(summary)
 
 
@@ -142,10 +142,3 @@ def with_adapter(base: LanguageModel, weights: Path) -> LanguageModel:
     model = PeftModel.from_pretrained(base.model, str(weights)).eval()
     precision = base.name.rpartition("/")[2]
     return replace(base, model=model, name=f"{name_of(model, str(weights.parent))}/{precision}")
-
-
-def _write(out: Path, summary: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, out)

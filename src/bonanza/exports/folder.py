@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bonanza.exports.measures import Measures
+from bonanza.files import replacing, write_text
 from bonanza.records import Pair, PairNote, Reading, Skipped, Target
 
 
@@ -67,13 +67,6 @@ def status_counts(documents: Sequence[ReadDocument]) -> dict[str, dict[str, int]
     readings = Counter(document.reading.status for document in documents)
     pairs = Counter(pair.status for document in documents for pair in document.reading.pairs)
     return {"documents": dict(sorted(readings.items())), "pairs": dict(sorted(pairs.items()))}
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file by a whole new one."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8", errors="replace", newline="\n")
-    os.replace(partial, path)
 
 
 def _joined(lines: Iterable[str]) -> str:
@@ -173,6 +166,5 @@ def _write_parquet(path: Path, rows: list[dict[str, Any]], schema: Any) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial, compression="zstd")
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial, compression="zstd")

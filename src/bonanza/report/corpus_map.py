@@ -8,7 +8,6 @@ number of documents, the size of each cluster, and how much of the spread the ma
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonanza.errors import FolderError
+from bonanza.files import replacing
 from bonanza.interfaces import Rows
 
 NAME = "map.parquet"
@@ -121,9 +121,8 @@ def _write(path: Path, columns: Mapping[str, object], about: Mapping[str, object
         [("kind", text), ("id", text), ("x", real), ("y", real), ("read", pa.bool_()), ("cluster", pa.int64())],
         metadata={"bonanza": json.dumps(about)},
     )
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(pa.table(columns, schema=schema), partial, compression="zstd")
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        pq.write_table(pa.table(columns, schema=schema), partial, compression="zstd")
 
 
 def read_map(folder: Path) -> CorpusMap | None:

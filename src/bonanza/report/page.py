@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonanza.errors import MissingExtraError
+from bonanza.files import write_text
 from bonanza.report import printed
 from bonanza.report.comparison import LEVELS, ComparisonReport
 from bonanza.report.data import CONTEXT, RunReport, ShownPair, settings_text
@@ -161,7 +161,5 @@ def _environment() -> Environment:
 
 def write_page(path: Path, page: Page) -> Path:
     """Write a page, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(whole_page(page), encoding="utf-8", errors="replace", newline="\n")
-    os.replace(partial, path)
+    write_text(path, whole_page(page))
     return path

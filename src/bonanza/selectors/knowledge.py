@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonanza.interfaces import Embedder
-from bonanza.records import Knowledge, Sample
+from bonanza.records import Knowledge, Sample, folded
 
 EXACT_BELOW = 100_000  # texts; above, an approximate index
 LINKS, SEARCH_WIDTH = 32, 128  # of the approximate index (HNSW) [ours]: finds about 99 of 100 true neighbours
@@ -54,19 +54,15 @@ class KnowledgeBase:
     def _others(
         self, sample: Sample, near: NDArray[np.float32], rows: NDArray[np.int64], near_copy: float
     ) -> list[Knowledge]:
-        prompt, response = _folded(sample.prompt), _folded(sample.response)
+        prompt, response = folded(sample.prompt), folded(sample.response)
         found = [(self._items[row], cosine) for row, cosine in zip(rows, near, strict=True) if row >= 0]
         return [item for item, cosine in found if cosine < near_copy and not _is_copy(item, prompt, response)]
 
 
 def _is_copy(item: Knowledge, prompt: str, response: str) -> bool:
-    text = _folded(item.text)
+    text = folded(item.text)
     telling = response.count(" ") >= 3
-    return bool(item.prompt and _folded(item.prompt) == prompt) or (telling and response in text)
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.split()).casefold()
+    return bool(item.prompt and folded(item.prompt) == prompt) or (telling and response in text)
 
 
 def _index(vectors: NDArray[np.float32]) -> Any:
