@@ -18,7 +18,7 @@ from typing import Any
 
 from bonanza.corpus.readers import Fields, open_corpus
 from bonanza.corpus.readers.hugging_face import PREFIX
-from bonanza.corpus.readers.rows import Row, Table
+from bonanza.corpus.readers.rows import Row, Table, Unplaced
 from bonanza.errors import CorpusError, FolderError, SettingsError
 from bonanza.exports.dataset_card import UNKNOWN, Licences, dataset_card
 from bonanza.exports.files import files_of, table_schema, write_files
@@ -220,7 +220,7 @@ def _replacing(out: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-class _Licensed:
+class _Licensed(Unplaced):
     """The tables of a corpus as one that remembers the licence of the row it gave last."""
 
     def __init__(self, tables: Sequence[Table]) -> None:
@@ -237,6 +237,10 @@ class _Licensed:
     def fingerprint(self) -> str:
         """Name the rows by their content."""
         return content_id(*(table.fingerprint() for table in self._tables))
+
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(table.size() for table in self._tables)
 
 
 def _with_licence(fields: Fields | None) -> Fields:

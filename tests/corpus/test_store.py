@@ -1,4 +1,6 @@
+import gzip
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bonanza.corpus.readers import Fields, MemoryReader, open_corpus
+from bonanza.corpus.joined import open_parts
+from bonanza.corpus.readers import Fields, MemoryReader, open_corpus, parquet
 from bonanza.corpus.store import DocumentStore, open_store
 from bonanza.errors import CorpusError, FolderError
 from bonanza.records import Document, Question, Skipped
@@ -99,7 +105,8 @@ def test_files_of_others_in_the_folder_do_no_harm(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["documents.jsonl", "ids.jsonl", "offsets.npy", "lengths.npy", "skipped.jsonl", "complete.json"]
+    "name",
+    ["documents.jsonl", "ids.jsonl", "offsets.npy", "lengths.npy", "hashes.npy", "skipped.jsonl", "complete.json"],
 )
 @pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
 def test_a_damaged_store_is_rebuilt(tmp_path, name, damage):
@@ -177,6 +184,7 @@ def test_a_build_killed_half_way_is_done_again_from_the_start(tmp_path):
 BUILD = """
 import sys
 from pathlib import Path
+from bonanza.corpus.joined import open_parts
 from bonanza.corpus.readers import Fields, open_corpus
 from bonanza.corpus.store import open_store
 
@@ -215,9 +223,9 @@ def test_an_empty_corpus_is_refused_with_what_was_skipped(tmp_path):
         CorpusError,
         match=r"Skipped were: broken line: 2, empty text: 1. The first: a: broken line. Check the files",
     ):
-        open_store(CountingReader(skipped), tmp_path)
+        open_parts(CountingReader(skipped), tmp_path / "some")
     with pytest.raises(CorpusError, match="The corpus holds no record"):
-        open_store(CountingReader([]), tmp_path)
+        open_parts(CountingReader([]), tmp_path / "none")
 
 
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path):
@@ -247,14 +255,87 @@ def test_a_store_keeps_no_file_open_once_it_is_gone(tmp_path):
     assert len(list(Path("/proc/self/fd").iterdir())) == open_files
 
 
-def test_a_corpus_that_changes_gets_another_store(tmp_path):
+def test_a_corpus_that_changes_gets_another_store_and_the_old_one_says_so(tmp_path):
     pages = tmp_path / "pages.jsonl"
     pages.write_text('{"text": "a"}\n')
     first = open_store(open_corpus([str(pages)], Fields()), tmp_path / "cache")
     pages.write_text('{"text": "b"}\n')
     second = open_store(open_corpus([str(pages)], Fields()), tmp_path / "cache")
-    assert first.fetch([0])[0].text == "a"
     assert second.fetch([0])[0].text == "b"
+    with pytest.raises(CorpusError, match=r"pages.jsonl, line 1: has changed since the corpus was read"):
+        first.fetch([0])
+
+
+RECORDS = [{"id": f"page {n}", "text": f"text {n}, schön \U0001f427 " * (n + 1)} for n in range(30)]
+
+
+def lines(records: list[dict[str, str]]) -> bytes:
+    return "".join(json.dumps(record, ensure_ascii=n % 2 == 0) + "\n\n" for n, record in enumerate(records)).encode()
+
+
+def write_corpus(path: Path, records: list[dict[str, str]] = RECORDS) -> Path:
+    """The records in the format that the name asks for."""
+    table = pyarrow.Table.from_pylist(records)
+    match path.name:
+        case "pages.parquet" | "large.parquet":
+            pq.write_table(table, path, row_group_size=7)
+        case "pages.jsonl":
+            path.write_bytes(b"\xef\xbb\xbf" + lines(records))
+        case "pages.jsonl.gz":
+            path.write_bytes(gzip.compress(lines(records)))
+        case "pages.csv":
+            pyarrow.csv.write_csv(table, path)
+        case "pages":
+            path.mkdir(exist_ok=True)
+            for number, record in enumerate(records):
+                (path / f"{number:02}.md").write_text(record["text"], encoding="utf-8")
+    return path
+
+
+STANDING, COPIED = ("pages.jsonl", "pages.parquet", "pages"), ("pages.jsonl.gz", "pages.csv", "large.parquet")
+
+
+@pytest.mark.parametrize("name", STANDING + COPIED)
+def test_documents_are_the_same_wherever_their_texts_stand(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(parquet, "LARGEST_GROUP", 100 if name == "large.parquet" else 1 << 20)
+    reader = open_corpus([str(write_corpus(tmp_path / name))], Fields())
+    store = open_store(reader, tmp_path / "cache")
+    expected = list(reader.read())
+    rows = [29, 0, 7, 7, 6, 13, 14]
+    assert store.fetch(rows) == [expected[row] for row in rows]
+    assert [text for batch in store.texts(4) for text in batch] == [record["text"] for record in RECORDS]
+    assert [text for batch in store.texts(4, 11) for text in batch] == [record["text"] for record in RECORDS[11:]]
+    copied = b"sch" in (store.path / "documents.jsonl").read_bytes()
+    assert copied == (name in COPIED)
+
+
+@pytest.mark.parametrize("name", STANDING)
+@pytest.mark.parametrize("change", ["shorter", "other texts", "gone", "rubbish"])
+def test_a_file_that_changes_under_a_store_is_noticed(tmp_path, name, change):
+    path = write_corpus(tmp_path / name)
+    store = open_store(open_corpus([str(path)], Fields()), tmp_path / "cache")
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if change == "shorter":
+        write_corpus(path, RECORDS[:3])
+    elif change == "other texts":
+        write_corpus(path, [record | {"text": record["text"] + "."} for record in RECORDS])
+    elif change == "rubbish":
+        for file in [path / f"{n:02}.md" for n in range(30)] if name == "pages" else [path]:
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(b"\xff\xfe{[" * 1000)
+    for read in (lambda: store.fetch([20]), lambda: list(store.texts(8))):
+        with pytest.raises(CorpusError, match=r"has changed since the corpus was read|cannot be read"):
+            read()
+
+
+def test_equal_files_elsewhere_are_read_there(tmp_path):
+    old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
+    old.write_bytes(lines(RECORDS))
+    open_store(open_corpus([str(old)], Fields()), tmp_path / "cache")
+    old.rename(new)
+    store = open_store(open_corpus([str(new)], Fields()), tmp_path / "cache")
+    assert [document.text for document in store.fetch(range(30))] == [record["text"] for record in RECORDS]
+    assert len(list((tmp_path / "cache").glob("*/complete.json"))) == 1
 
 
 def test_unpaired_surrogates_anywhere_do_not_stop_a_build(tmp_path):

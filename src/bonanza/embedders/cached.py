@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,66 @@ from numpy.typing import NDArray
 from bonanza.errors import SettingsError
 from bonanza.interfaces import Embedder
 
+ITEM_BYTES = 2  # of a float16
+GATHERED = 1 << 16  # rows copied at a time
 
-def embed_corpus(batches: Iterable[list[str]], documents: int, embedder: Embedder, folder: Path) -> NDArray[np.float16]:
+Vectors = NDArray[np.float16]
+
+
+Texts = Callable[[int], Iterator[list[str]]]  # batches of texts, from a row on
+
+
+def embed_corpus(texts: Texts, documents: int, embedder: Embedder, folder: Path) -> Vectors:
     """Embed texts, batch by batch, into a file named after the embedder; reuse it if it is whole.
+
+    A process that was killed leaves whole rows behind, and the next one goes on after them.
 
     Returns
     -------
     float16 array, shape (documents, embedder.dim), read-only, memory-mapped
     """
-    path = folder / f"vectors-{embedder.name}.f16"
-    shape = (documents, embedder.dim)
-    if not path.exists() or path.stat().st_size != documents * embedder.dim * 2:
-        _write(batches, shape, embedder, path)
+    path, shape = _place(folder, embedder), (documents, embedder.dim)
+    if not _is_whole(path, shape):
+        _write(texts, shape, embedder, path)
+    return _mapped(path, shape)
+
+
+def gathered(parts: Sequence[Vectors], rows: NDArray[np.int64], embedder: Embedder, folder: Path) -> Vectors:
+    """The embeddings of a corpus of several parts, of which each has its own file.
+
+    Parameters
+    ----------
+    rows : int64 array, shape (documents, 2): part and row in it of each document
+    """
+    path, shape = _place(folder, embedder), (len(rows), embedder.dim)
+    if not _is_whole(path, shape):
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        with open(partial, "wb") as file:
+            for start in range(0, len(rows), GATHERED):
+                file.write(_some(parts, rows[start : start + GATHERED], embedder.dim).tobytes())
+        os.replace(partial, path)
+    return _mapped(path, shape)
+
+
+def _some(parts: Sequence[Vectors], rows: NDArray[np.int64], dim: int) -> NDArray[np.float16]:
+    found = np.empty((len(rows), dim), np.float16)
+    for part in np.unique(rows[:, 0]):
+        here = rows[:, 0] == part
+        found[here] = parts[part][rows[here, 1]]
+    return found
+
+
+def _place(folder: Path, embedder: Embedder) -> Path:
+    return folder / f"vectors-{embedder.name}.f16"
+
+
+def _is_whole(path: Path, shape: tuple[int, int]) -> bool:
+    return path.exists() and path.stat().st_size == shape[0] * shape[1] * ITEM_BYTES
+
+
+def _mapped(path: Path, shape: tuple[int, int]) -> Vectors:
+    if not shape[0]:  # an empty file cannot be mapped
+        return np.zeros(shape, np.float16)
     return np.memmap(path, dtype=np.float16, mode="r", shape=shape)
 
 
@@ -37,14 +86,17 @@ def _finite(vectors: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     return vectors
 
 
-def _write(batches: Iterable[list[str]], shape: tuple[int, int], embedder: Embedder, path: Path) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            for batch in batches:
-                file.write(_finite(embedder.embed(batch), embedder.name).astype(np.float16).tobytes())
+def _write(texts: Texts, shape: tuple[int, int], embedder: Embedder, path: Path) -> None:
+    """Go on with what is there. One process at a time: the others wait, and find it whole."""
+    row_bytes = shape[1] * ITEM_BYTES
+    with open(partial := path.with_name(f"{path.name}.partial"), "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if _is_whole(path, shape):
+            return
+        done = min(file.tell() // row_bytes, shape[0])
+        file.truncate(done * row_bytes)
+        for batch in texts(done):
+            file.write(_finite(embedder.embed(batch), embedder.name).astype(np.float16).tobytes())
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

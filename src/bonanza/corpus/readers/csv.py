@@ -8,13 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bonanza.corpus.readers.rows import UNPAIRED_SURROGATE, Fields, Row
-from bonanza.corpus.readers.streams import LONGEST_LINE, BrokenFileError, file_fingerprint, open_stream, reading, shown
+from bonanza.corpus.readers.rows import UNPAIRED_SURROGATE, Fields, Row, Unplaced
+from bonanza.corpus.readers.streams import (
+    LONGEST_LINE,
+    BrokenFileError,
+    file_fingerprint,
+    open_stream,
+    reading,
+    shown,
+    size_of,
+)
 from bonanza.records import Skipped
 
 
 @dataclass(frozen=True, slots=True)
-class CsvFile:
+class CsvFile(Unplaced):
     """One record per line, or per several where quotes hold line breaks. Every value is text."""
 
     path: Path
@@ -47,6 +55,10 @@ class CsvFile:
     def fingerprint(self) -> str:
         """Hash of the file."""
         return file_fingerprint(self.path)
+
+    def size(self) -> int:
+        """Bytes of the file."""
+        return size_of(self.path)
 
 
 def _records(text: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[int, list[str] | csv.Error]]:

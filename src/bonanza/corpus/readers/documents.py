@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from bonanza.corpus.readers.rows import Fields, Row, Table, parsed_if_text, well_formed
 from bonanza.records import Document, Question, Skipped, content_id
 
-READER_VERSION = "2"  # part of every fingerprint: raise it when the same files would give other documents
+LARGE, GROUP = 1 << 23, 256  # [ours] bytes of a file that is a part by itself; small files in a part, on average
+READER_VERSION = "3"  # part of every fingerprint: raise it when the same files would give other documents
+
+
+Place = tuple[int, int]  # number of a table, and place of a row in it
 
 
 @dataclass(frozen=True)
@@ -23,14 +29,50 @@ class Corpus:
 
     def read(self) -> Iterator[Document | Skipped]:
         """Yield every record once, streaming: a usable one as Document, any other as Skipped with its reason."""
-        rows = (row for table in self.tables for row in table.rows(self.fields))
-        return _first(self.limit, _unique(_document(row, self.fields) for row in rows))
+        return (record for record, _ in self.placed())
+
+    def placed(self) -> Iterator[tuple[Document | Skipped, Place | None]]:
+        """The same, each with where it can be fetched again, if it can."""
+        places: deque[Place | None] = deque()
+        for record in _first(self.limit, _unique(document_of(row, self.fields) for row in self._rows(places))):
+            yield record, places.popleft()
+
+    def _rows(self, places: deque[Place | None]) -> Iterator[Row | Skipped]:
+        """All rows; the place of each is noted."""
+        for number, table in enumerate(self.tables):
+            for row in table.rows(self.fields):
+                place = row.place if isinstance(row, Row) else None
+                places.append(None if place is None else (number, place))
+                yield row
+
+    def parts(self) -> Sequence[Corpus]:
+        """Itself in pieces that can be read by themselves, in order: large files alone, small ones in groups.
+
+        A group ends where the hash of a file says so, so a file more or less changes its own group alone.
+        """
+        if self.limit is not None:
+            return [self]
+        groups: list[list[int]] = [[]]
+        for number, table in enumerate(self.tables):
+            alone = table.size() > LARGE
+            groups += [[]] if alone else []
+            groups[-1].append(number)
+            groups += [[]] if alone or int(self.hashes[number], 16) % GROUP == 0 else []
+        return [self._part(group) for group in groups if group]
+
+    def _part(self, numbers: Sequence[int]) -> Corpus:
+        part = Corpus([self.tables[number] for number in numbers], self.fields)
+        part.__dict__["hashes"] = [self.hashes[number] for number in numbers]  # the files are hashed once
+        return part
+
+    @cached_property
+    def hashes(self) -> list[str]:
+        """The fingerprint of each table."""
+        return [table.fingerprint() for table in self.tables]
 
     def fingerprint(self) -> str:
         """Hash of the files' content and of what is read from them; where they lie does not matter."""
-        return content_id(
-            READER_VERSION, repr(self.fields), repr(self.limit), *(table.fingerprint() for table in self.tables)
-        )
+        return content_id(READER_VERSION, repr(self.fields), repr(self.limit), *self.hashes)
 
 
 @dataclass(frozen=True)
@@ -52,7 +94,8 @@ def _parts(document: Document) -> tuple[str, str, str, str]:
     return document.id, document.text, document.origin, repr(document.recorded)
 
 
-def _document(row: Row | Skipped, fields: Fields) -> Document | Skipped:
+def document_of(row: Row | Skipped, fields: Fields) -> Document | Skipped:
+    """The document that a row is, or why it is none."""
     if isinstance(row, Skipped):
         return row
     if fields.text not in row.values:
@@ -108,22 +151,35 @@ def _usable(document: Document) -> Document | Skipped:
 
 def _unique(records: Iterable[Document | Skipped]) -> Iterator[Document | Skipped]:
     """Let each document pass once. One that bears the id of another gets the hash of its text behind it."""
-    texts: dict[str, int] = {}  # id -> hash of its text
+    seen: dict[str, int] = {}
     for record in records:
         if isinstance(record, Skipped):
             yield record
             continue
-        named = record if texts.get(record.id, hash(record.text)) == hash(record.text) else _renamed(record)
-        if named.id in texts:
-            reason = "repeated text" if named.id == content_id(named.text) else "repeated document"
-            yield Skipped(named.origin, reason, named.id)
-        else:
-            texts[named.id] = hash(named.text)
-            yield named
+        named, reason = unique_in_all(record.id, text_hash(record.text), seen)
+        yield Skipped(record.origin, reason, named) if reason else replace(record, id=named)
 
 
-def _renamed(document: Document) -> Document:
-    return replace(document, id=f"{document.id}#{content_id(document.text)}")
+def text_hash(text: str) -> int:
+    """The number that `content_id` writes in hexadecimal digits."""
+    return int(content_id(text), 16)
+
+
+def unique_in_all(id_: str, text: int, seen: dict[str, int]) -> tuple[str, str]:
+    """The id that a document bears among those before it, and why it is left out ("" if it is not).
+
+    Parameters
+    ----------
+    text : hash of its text
+    seen : ids of the documents before it, and hashes of their texts; the document joins them
+    """
+    own = f"{text:016x}"
+    named = id_ if seen.get(id_, text) == text else f"{id_}#{own}"
+    for name in (named, named.removesuffix(f"#{own}")):
+        if seen.get(name) == text:
+            return name, "repeated text" if name == own else "repeated document"
+    seen[named] = text
+    return named, ""
 
 
 def _first(limit: int | None, records: Iterator[Document | Skipped]) -> Iterator[Document | Skipped]:

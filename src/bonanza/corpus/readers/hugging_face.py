@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bonanza.corpus.readers.parquet import batch_values
-from bonanza.corpus.readers.rows import Fields, Row
+from bonanza.corpus.readers.rows import Fields, Row, Unplaced
 from bonanza.errors import CorpusError, MissingExtraError
 from bonanza.records import Skipped
 
@@ -26,7 +26,7 @@ BATCH_ROWS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class HuggingFaceDataset:
+class HuggingFaceDataset(Unplaced):
     """One split of a dataset; a record per row."""
 
     source: str  # as the user typed it
@@ -49,6 +49,10 @@ class HuggingFaceDataset:
         for batch in _batches(dataset):
             digest.update(batch.serialize())
         return digest.hexdigest()
+
+    def size(self) -> int:
+        """Bytes of its columns in memory."""
+        return int(_open(self.source).data.nbytes)
 
 
 def _values(dataset: Any) -> Iterator[dict[str, Any] | None]:

@@ -120,6 +120,12 @@ def file_fingerprint(path: Path) -> str:
     return content_id(ending_of(path), digest.hexdigest())
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file."""
+    with reading(path):
+        return path.stat().st_size
+
+
 def shown(path: Path) -> str:
     """The path as text that can be printed and stored, whatever bytes its name has."""
     return os.fsencode(path).decode("utf-8", "replace")

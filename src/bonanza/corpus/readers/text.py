@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bonanza.corpus.readers.rows import Fields, Row
-from bonanza.corpus.readers.streams import file_fingerprint, reading, shown
+from bonanza.corpus.readers.rows import Fields, Row, Unplaced
+from bonanza.corpus.readers.streams import file_fingerprint, reading, shown, size_of
 from bonanza.records import Skipped, content_id
 
 
@@ -25,17 +25,25 @@ class TextFile:
         with reading(self.path):
             content = self.path.read_bytes()
         try:
-            yield Row(shown(self.path), {fields.text: content.decode(), fields.id: self.name})
+            yield Row(shown(self.path), {fields.text: content.decode(), fields.id: self.name}, place=0)
         except UnicodeDecodeError as error:
             yield Skipped(shown(self.path), "not UTF-8", str(error))
+
+    def fetch(self, places: Sequence[int], fields: Fields) -> list[Row | Skipped]:
+        """Read the file again."""
+        return [next(self.rows(fields)) for _ in places]
 
     def fingerprint(self) -> str:
         """Hash of name and file."""
         return content_id(self.name, file_fingerprint(self.path))
 
+    def size(self) -> int:
+        """Bytes of the file."""
+        return size_of(self.path)
+
 
 @dataclass(frozen=True, slots=True)
-class UnknownFile:
+class UnknownFile(Unplaced):
     """What a folder holds beside files of a type we read: counted, not read."""
 
     path: Path
@@ -48,3 +56,7 @@ class UnknownFile:
     def fingerprint(self) -> str:
         """Hash of its name."""
         return content_id("unknown", shown(self.path))
+
+    def size(self) -> int:
+        """Nothing is read."""
+        return 0

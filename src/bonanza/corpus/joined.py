@@ -1,0 +1,150 @@
+"""Several files as one corpus: each is stored by itself, so a new or changed file costs only itself.
+
+A corpus of many files is cut into parts. Every part has a store of its own in the cache, named by its content; what a
+killed process has finished of them stays. The corpus is a folder beside them, named by the content of all:
+
+    rows.npy        int64, shape (documents, 2): part and row in it of each document, in reading order
+    ids.jsonl       the ids; unique in the whole corpus
+    skipped.jsonl   documents of a part that an earlier part holds too
+    joined.json     {"parts": [names of their stores], "sizes": {file name: bytes}}, written last
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonanza.corpus.readers import Corpus
+from bonanza.corpus.readers.documents import unique_in_all
+from bonanza.corpus.store import (
+    COMPLETE,
+    IDS,
+    SKIPPED,
+    DocumentStore,
+    building,
+    json_line,
+    locked,
+    new_file,
+    open_store,
+    refuse_nothing,
+)
+from bonanza.interfaces import Reader
+from bonanza.records import Document, Skipped
+
+ROWS, JOINED = "rows.npy", "joined.json"
+
+
+class JoinedStore:
+    """The documents of a corpus of several parts, by row number. Safe to read from many threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        names = json.loads((path / JOINED).read_bytes())["parts"]
+        self.parts = [DocumentStore(path.parent / name) for name in names]
+        self.rows: NDArray[np.int64] = np.load(path / ROWS)
+        firsts = np.cumsum([0, *(len(part) for part in self.parts)])
+        lengths = np.concatenate([np.zeros(0, np.int64), *(part.lengths for part in self.parts)])
+        self.lengths: NDArray[np.int64] = lengths[firsts[self.rows[:, 0]] + self.rows[:, 1]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The id of every document, in row order."""
+        with (self.path / IDS).open("rb") as lines:
+            return [json.loads(line) for line in lines]
+
+    @cached_property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The records that could not be used, part by part; then the documents that an earlier part holds too."""
+        with (self.path / SKIPPED).open("rb") as lines:
+            repeated = [Skipped(**json.loads(line)) for line in lines]
+        return (*(record for part in self.parts for record in part.skipped), *repeated)
+
+    def fetch(self, rows: Sequence[int]) -> list[Document]:
+        """Read the documents of some rows, in the order asked for."""
+        for row in rows:
+            if not 0 <= row < len(self):
+                raise IndexError(f"row {row} of a corpus of {len(self)} documents")
+        found: dict[int, Document] = {}
+        parts = self.rows[np.asarray(rows, np.int64), 0]
+        for part in np.unique(parts).tolist():
+            here = [row for row, its_part in zip(rows, parts, strict=True) if its_part == part]
+            found |= zip(here, self.parts[part].fetch(self.rows[here, 1].tolist()), strict=True)
+        return [replace(found[row], id=self.ids[row]) for row in rows]
+
+
+Store = DocumentStore | JoinedStore
+
+
+def open_parts(reader: Reader, cache: Path) -> Store:
+    """Open the store of a reader's documents in a cache folder; build first what is not there, part by part."""
+    parts = reader.parts() if isinstance(reader, Corpus) else [reader]
+    if len(parts) == 1:
+        store = open_store(reader, cache)
+        refuse_nothing(len(store), store.skipped)
+        return store
+    stores = [open_store(part, cache) for part in parts]
+    path = cache / reader.fingerprint()
+    if not _is_whole(path, stores):
+        with locked(cache, path.name):
+            if not _is_whole(path, stores):
+                with building(path) as folder:
+                    _join(stores, folder)
+    joined = JoinedStore(path)
+    refuse_nothing(len(joined), joined.skipped)
+    return joined
+
+
+def stored(path: Path) -> Store | None:
+    """A store that was built before, by its folder; None if it is not there any more."""
+    if not (path / JOINED).is_file():
+        return DocumentStore(path) if (path / COMPLETE).is_file() else None
+    names = json.loads((path / JOINED).read_bytes())["parts"]
+    return JoinedStore(path) if all((path.parent / name / COMPLETE).is_file() for name in names) else None
+
+
+def _is_whole(path: Path, stores: Sequence[DocumentStore]) -> bool:
+    try:
+        return bool(json.loads((path / JOINED).read_bytes()) == _proof(path, stores))
+    except (OSError, ValueError):
+        return False
+
+
+def _proof(path: Path, stores: Sequence[DocumentStore]) -> dict[str, Any]:
+    sizes = {name: (path / name).stat().st_size for name in (ROWS, IDS, SKIPPED)}
+    return {"parts": [store.path.name for store in stores], "sizes": sizes}
+
+
+def _join(stores: Sequence[DocumentStore], folder: Path) -> None:
+    """Write what makes one corpus of them."""
+    rows: list[tuple[int, int]] = []
+    with new_file(folder / IDS) as ids, new_file(folder / SKIPPED) as left_out:
+        for part, row, id_, skipped in _unique(stores):
+            if skipped is not None:
+                left_out.write(json_line(asdict(skipped)))
+            else:
+                rows.append((part, row))
+                ids.write(json_line(id_))
+    with new_file(folder / ROWS) as file:
+        np.save(file, np.array(rows, np.int64).reshape(-1, 2))
+    with new_file(folder / JOINED) as file:
+        file.write(json_line(_proof(folder, stores)))
+
+
+def _unique(stores: Sequence[DocumentStore]) -> Iterator[tuple[int, int, str, Skipped | None]]:
+    """Each document of all parts, with the id that it bears in the whole, or why it is left out."""
+    seen: dict[str, int] = {}
+    for part, store in enumerate(stores):
+        for row, (id_, text) in enumerate(zip(store.ids, store.hashes.tolist(), strict=True)):
+            named, reason = unique_in_all(id_, text, seen)
+            skipped = Skipped(store.fetch([row])[0].origin, reason, named) if reason else None
+            yield part, row, named, skipped
