@@ -243,11 +243,24 @@ class Cleaner(Protocol):
         ...
 
 
+class Screen(Protocol):
+    """Tells which chosen documents repeat one that is read, so that nobody pays for them."""
+
+    def repeats(self, document: Document) -> str | None:
+        """What it repeats, for people to read; None if nothing."""
+        ...
+
+    def remember(self, document: Document) -> None:
+        """The document is going to be read."""
+        ...
+
+
 class Policy(Protocol):
     """Decides which documents to read next.
 
     After `start`, calls alternate: `choose` names rows, `learn` gets the readings of those that were read (a document
-    that no longer fitted the budget has none). A row is named once. Equal inputs and generator give equal choices.
+    that no longer fitted the budget, or repeats one that was read, has none). A row is named once. Equal inputs and
+    generator give equal choices.
     """
 
     @property

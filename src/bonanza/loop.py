@@ -14,14 +14,16 @@ from typing import Literal
 
 from bonanza.budget import Account
 from bonanza.errors import EndpointError, FolderError
-from bonanza.interfaces import Cleaner, Executor, Ledger, Policy, Pool, Priced
+from bonanza.interfaces import Cleaner, Executor, Ledger, Policy, Pool, Priced, Screen
 from bonanza.records import Document, Reading, Skipped, Usage
 
 StopReason = Literal[
-    "budget spent", "budget too small", "all documents read", "no more pairs", "interrupted", "endpoint gone"
-]
+    "budget spent", "budget too small", "all documents read", "policy chose no more", "no more pairs", "interrupted",
+    "endpoint gone",
+]  # fmt: skip
 
 RESUMABLE = ("interrupted", "endpoint gone")  # ends before the end
+REPEATED = "repeats a document that is read"
 PASSED_OVER_IN_A_ROW = 100  # documents that do not fit what is left of the budget, after which it counts as spent
 
 
@@ -36,6 +38,7 @@ class Parts:
     cleaner: Cleaner
     ledger: Ledger
     account: Account
+    screen: Screen | None = None  # None: repeated documents are read too
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Progress:
     read: list[DocumentRead] = field(default_factory=list)
     passed_over: list[Skipped] = field(default_factory=list)  # documents chosen that no longer fitted the budget
     passed_over_in_a_row: int = 0
+    repeated: list[Skipped] = field(default_factory=list)  # documents chosen that repeat one that is read
     stop_reason: StopReason | None = None
     gone: EndpointError | None = None  # why nothing can be read any more
     seconds: dict[str, float] = field(default_factory=lambda: {"choose": 0.0, "read": 0.0, "clean": 0.0})
@@ -99,7 +103,7 @@ def rounds(
         with progress.timed("choose"):
             rows = list(parts.policy.choose(round_size))
         progress.round += 1
-        reason = _read_round(parts, rows, progress, stopping, tell) if rows else _exhausted(progress)
+        reason = _read_round(parts, rows, progress, stopping, tell) if rows else _exhausted(parts, progress)
         progress.stop_reason = reason or _gives_up(progress, patience)
         if progress.stop_reason not in (None, *RESUMABLE):
             _refuse_to_pay_twice(parts, len(progress.read))
@@ -132,7 +136,7 @@ Chosen = list[tuple[int, Document]]
 
 
 def _wave(parts: Parts, waiting: Chosen, paid: Mapping[str, Reading], progress: Progress) -> tuple[Chosen, Chosen]:
-    """Split into what can be read now and what must wait until reservations are settled.
+    """Split into what can be read now and what must wait until reservations are settled; what repeats is left out.
 
     A document that does not fit although nothing is reserved is passed over, and counted. So a document is read exactly
     if its worst case fits what the documents before it have left, whatever the size of rounds and waves. One that
@@ -141,9 +145,13 @@ def _wave(parts: Parts, waiting: Chosen, paid: Mapping[str, Reading], progress: 
     wave: Chosen = []
     for position, (row, document) in enumerate(waiting):
         worst_case = parts.extractor.worst_case(document)
-        if document.id in paid or parts.account.reserve(document.id, worst_case):
+        if parts.screen and (repeated := parts.screen.repeats(document)):
+            progress.repeated.append(Skipped(document.origin or document.id, REPEATED, repeated))
+        elif document.id in paid or parts.account.reserve(document.id, worst_case):
             wave.append((row, document))
             progress.passed_over_in_a_row = 0
+            if parts.screen:
+                parts.screen.remember(document)
         elif wave:
             return wave, waiting[position:]
         else:
@@ -215,8 +223,11 @@ def _budget_reason(progress: Progress) -> StopReason:
     return "budget spent" if progress.read else "budget too small"
 
 
-def _exhausted(progress: Progress) -> StopReason:
-    return _budget_reason(progress) if progress.passed_over else "all documents read"
+def _exhausted(parts: Parts, progress: Progress) -> StopReason:
+    if progress.passed_over:
+        return _budget_reason(progress)
+    seen = len(progress.read) + len(progress.repeated)
+    return "policy chose no more" if seen < len(parts.pool) else "all documents read"
 
 
 def _gives_up(progress: Progress, patience: int) -> StopReason | None:

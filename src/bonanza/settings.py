@@ -292,7 +292,7 @@ class DecontaminationSettings:
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicateSettings:
-    """When a pair counts as a repetition of one kept before."""
+    """When a pair counts as a repetition of one kept before, and a document of one read before."""
 
     __pydantic_config__ = _STRICT
 
@@ -300,6 +300,8 @@ class NearDuplicateSettings:
     # [ours] pairs that differ in a number, a minus sign, a negation or a piece of code differ in meaning
     exact_values: bool = True
     semantic: Share | None = None  # cosine of embeddings; None [ours]: not looked at
+    # [ours] the same index for documents, whatever their numbers: copies are not paid for; None: they are
+    documents: Share | None = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +315,19 @@ class CleaningSettings:
     grounding: GroundingSettings = field(default_factory=GroundingSettings)
     decontamination: DecontaminationSettings = field(default_factory=DecontaminationSettings)
     near_duplicates: NearDuplicateSettings = field(default_factory=NearDuplicateSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """What decides what an index holds; the fields of `RunSettings` of these names."""
+
+    __pydantic_config__ = _STRICT
+
+    corpus: tuple[str, ...]
+    embedder: str = "static"
+    text_field: str = "text"
+    id_field: str = "id"
+    recorded: str | None = None  # column of pairs, for runs with --llm recorded:COLUMN
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,6 +464,11 @@ def settings_from(mapping: Mapping[str, Any], origin: str) -> RunSettings:
     return _checked(RunSettings, mapping, origin)
 
 
+def index_settings_from(mapping: Mapping[str, Any], origin: str) -> IndexSettings:
+    """The same for an index."""
+    return _checked(IndexSettings, mapping, origin)
+
+
 def compare_settings_from(mapping: Mapping[str, Any], origin: str) -> CompareSettings:
     """The same for a comparison; lists may be written as one text with commas."""
     values = dict(mapping)
@@ -505,7 +525,9 @@ def identity(settings: RunSettings) -> dict[str, Any]:
     return {key: value for key, value in as_mapping(settings).items() if key != "connection"}
 
 
-def as_mapping(settings: RunSettings | CompareSettings | TrainSettings | EvaluateSettings) -> dict[str, Any]:
+def as_mapping(
+    settings: RunSettings | CompareSettings | IndexSettings | TrainSettings | EvaluateSettings,
+) -> dict[str, Any]:
     """Settings as plain values that YAML and JSON can hold; tuples become lists."""
     return {key: _plain(value) for key, value in asdict(settings).items()}
 

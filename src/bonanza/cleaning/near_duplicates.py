@@ -1,8 +1,7 @@
 """Pairs that say again what a pair kept before said, in nearly the same words.
 
 Incremental: what is kept is remembered as a signature, and a new pair is compared only with those that share a band of
-it. Signatures are MinHash's of the sets of two words in a row (Broder 1997; rensa), or random hyperplanes' of
-embeddings (Charikar 2002).
+it. Signatures are MinHash's of the wording, or random hyperplanes' of embeddings (Charikar 2002).
 """
 
 from __future__ import annotations
@@ -10,26 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonanza.cleaning.bands import FIRST_CAPACITY, BandIndex
 from bonanza.cleaning.exact import content_key
+from bonanza.cleaning.wordings import Repeated, Wordings, most_alike, signature_of
 from bonanza.cleaning.words import plain
 from bonanza.interfaces import Embedder, Matrix
 from bonanza.records import Pair, Reading, content_id, pair_text
 from bonanza.settings import NearDuplicateSettings
 
-PERMUTATIONS, BANDS = 128, 32  # [ours] 1 - (1 - 0.7**4)**32: finds 99.98% of the pairs at a Jaccard index of 0.7
 HYPERPLANES = 512  # [ours] in bands of 16: finds 1 - (1 - 0.9**16)**32 = 99.8% of the pairs at a cosine of 0.95
-_WORD = re.compile(r"\w+")
 _EXACT = re.compile(r"`[^`]+`|\d+(?:\.\d+)?|(?<!\w)-|\bnot\b|n't\b|\bno\b")
-
-
-Repeated = tuple[int, float]  # number of the pair that is repeated, and how alike it is
 
 
 class NearDuplicateCleaner:
@@ -44,7 +37,7 @@ class NearDuplicateCleaner:
         self._contents: dict[str, int] = {}  # normalised content -> number of the pair kept first
         self._ids: list[str] = []
         self._values: list[int] = []  # exact values of each kept pair, as a hash
-        self._wordings = _Wordings(settings.similarity)
+        self._wordings = Wordings(settings.similarity)
         self._meanings = _Meanings(embedder, settings.semantic) if embedder and settings.semantic is not None else None
 
     def clean(self, reading: Reading) -> Reading:
@@ -57,7 +50,7 @@ class NearDuplicateCleaner:
         content = content_key(pair)
         if (first := self._contents.get(content)) is not None:
             return replace(pair, status="duplicate", reason=f"same as {self._ids[first]}")
-        values, signature = self._exact_values(pair), self._wordings.signature(pair)
+        values, signature = self._exact_values(pair), signature_of(pair_text(pair.question, pair.answer))
         if found := self._wordings.repeated(signature, values, self._values):
             return replace(pair, status="duplicate", reason=f"wording like {self._ids[found[0]]} ({found[1]:.2f})")
         if self._meanings and (found := self._meanings.repeated(vector, values, self._values)):
@@ -86,34 +79,6 @@ def exact_values(text: str) -> int:
     return int(content_id(*sorted(_EXACT.findall(plain(text)))), 16)
 
 
-class _Wordings:
-    """Kept pairs by MinHash signature."""
-
-    def __init__(self, least: float) -> None:
-        self._least = least
-        self._index = BandIndex(PERMUTATIONS, BANDS, np.uint32)
-
-    def signature(self, pair: Pair) -> NDArray[np.uint32]:
-        """MinHash of the set of two words in a row."""
-        from rensa import RMinHash
-
-        words = _WORD.findall(pair_text(pair.question, pair.answer).casefold())
-        sketch = RMinHash(num_perm=PERMUTATIONS, seed=0)
-        sketch.update([f"{first} {second}" for first, second in pairwise(words)] or words or [pair.question])
-        return np.array(sketch.digest(), np.uint32)
-
-    def repeated(self, signature: NDArray[np.uint32], values: int, known: Sequence[int]) -> Repeated | None:
-        """The most alike kept pair with the same exact values, if it is alike enough."""
-        numbers = [number for number in self._index.candidates(signature).tolist() if known[number] == values]
-        if not numbers:
-            return None
-        similarities = (self._index[np.array(numbers)] == signature).mean(axis=1)
-        return _best(numbers, similarities, self._least)
-
-    def add(self, signature: NDArray[np.uint32]) -> None:
-        self._index.add(signature)
-
-
 class _Meanings:
     """Kept pairs by embedding."""
 
@@ -131,7 +96,7 @@ class _Meanings:
         """The nearest kept pair with the same exact values, if it is near enough."""
         assert vector is not None
         numbers = [number for number in self._index.candidates(self._bits(vector)).tolist() if known[number] == values]
-        return _best(numbers, self._vectors[numbers].astype(np.float32) @ vector, self._least) if numbers else None
+        return most_alike(numbers, self._vectors[numbers].astype(np.float32) @ vector, self._least) if numbers else None
 
     def add(self, vector: Matrix | None) -> None:
         assert vector is not None
@@ -143,9 +108,3 @@ class _Meanings:
     def _bits(self, vector: Matrix) -> NDArray[np.uint16]:
         """On which side of each hyperplane a vector lies, 16 to a number."""
         return np.packbits(vector @ self._planes > 0).view(np.uint16)
-
-
-def _best(numbers: Sequence[int], similarities: NDArray[np.floating[Any]], least: float) -> Repeated | None:
-    """The most alike; of several the one kept first."""
-    best = int(np.argmax(similarities))
-    return (numbers[best], float(similarities[best])) if similarities[best] >= least else None
