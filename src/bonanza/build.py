@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from bonanza.budget import Account, Prices, parse_budget
 from bonanza.cleaning.chain import CleaningChain
 from bonanza.cleaning.decontamination import Decontaminator, TestItem, items_of
+from bonanza.cleaning.repeated_documents import RepeatedDocuments
+from bonanza.corpus.joined import JoinedStore, Store, open_parts
 from bonanza.corpus.knowledge import knowledge_of, read_knowledge
 from bonanza.corpus.readers import Fields, open_corpus
-from bonanza.corpus.store import DocumentStore, open_store
 from bonanza.corpus.targets import read_target
+from bonanza.custom import BUILT_IN, PREFIX, Custom
 from bonanza.embedders.alignment import AlignedEmbedder, StaticAligner
-from bonanza.embedders.cached import embed_corpus
+from bonanza.embedders.cached import Vectors, embed_corpus, gathered
 from bonanza.embedders.sentence_transformers import (
     SentenceTransformerAligner,
     SentenceTransformerEmbedder,
@@ -53,6 +55,7 @@ from bonanza.interfaces import (
     Pool,
     Priced,
     Reader,
+    Screen,
     Selector,
     TokenScorer,
 )
@@ -109,6 +112,7 @@ NEEDED = {  # by method, what it needs
 SCORES = "scores.sqlite"  # of language models, in the cache
 RECORDED_COLUMN = "qa_pairs"
 SERVER = "openai:"
+STATIC = "static"
 EMBEDDING_BATCH = 2_048  # texts read from disk and embedded at a time
 COST_SAMPLE = 200  # documents whose prompts tell how many the budget is likely to pay for
 BACKGROUND = 4_000  # [ours] documents that tell how rare a word is
@@ -133,9 +137,9 @@ def build_reader(settings: RunSettings) -> Reader:
     return open_corpus(settings.corpus, fields, settings.limit)
 
 
-def build_store(reader: Reader, cache: Path) -> DocumentStore:
+def build_store(reader: Reader, cache: Path) -> Store:
     """The documents, indexed on disk."""
-    return open_store(reader, cache)
+    return open_parts(reader, cache)
 
 
 def build_extractor(settings: RunSettings) -> Extractor:
@@ -152,14 +156,15 @@ def build_extractor(settings: RunSettings) -> Extractor:
 
 @contextmanager
 def reading(
-    settings: RunSettings, target: Target, journal: Journal, account: Account, tell: Callable[[str], None]
-) -> Iterator[tuple[Priced, Executor]]:
+    settings: RunSettings, target: Target, journal: Journal, account: Account, tell: Callable[[str], None],
+    given: Extractor | None = None,
+) -> Iterator[tuple[Priced, Executor]]:  # fmt: skip
     """What reads documents, and how: in this process, or by many calls at a time.
 
     Waits first for batches that an earlier process left with the server; `tell` hears of it.
     """
     if not settings.llm.startswith(SERVER):
-        extractor = build_extractor(settings)
+        extractor = given or build_extractor(settings)
         yield extractor, LocalExecutor(extractor)
         return
     endpoint, prompts = build_endpoint(settings), build_prompts(settings, target)
@@ -189,7 +194,7 @@ def build_prompts(settings: RunSettings, target: Target) -> Prompts:
     return load_prompts(settings.server.prompts, by_length[first : first + count])
 
 
-def known_rows(settings: RunSettings, store: DocumentStore) -> list[int] | None:
+def known_rows(settings: RunSettings, store: Store) -> list[int] | None:
     """Rows whose reading is known, where a journal is replayed; None: all documents can be read."""
     if (folder := journal_of(settings.llm)) is None:
         return None
@@ -211,11 +216,21 @@ def journal_of(llm: str) -> Path | None:
     return None
 
 
-def build_embedder(settings: RunSettings, store: DocumentStore) -> Embedder:
-    """The embedder; the static one is learned from the corpus once, and kept beside it."""
-    if settings.embedder != "static":
+def build_embedder(settings: RunSettings, store: Store) -> Embedder:
+    """The embedder; the static one is the index's, or is learned from the corpus once, and kept beside it."""
+    if settings.embedder != STATIC:
         return load_sentence_transformer(settings.embedder)
-    folder = store.path / RECIPE
+    return load_static(store.path.parent / RECIPE) or _learned(store, store.path / RECIPE)
+
+
+def build_index_embedder(name: str, store: Store) -> Embedder:
+    """The same for an index, which keeps the static one that it learned first, whatever is added to the corpus."""
+    if name != STATIC:
+        return load_sentence_transformer(name)
+    return _learned(store, store.path.parent / RECIPE)
+
+
+def _learned(store: Store, folder: Path) -> StaticEmbedder:
     if (kept := load_static(folder)) is not None:
         return kept
     rows = np.sort(np.random.default_rng(0).permutation(len(store))[:SAMPLE])
@@ -224,11 +239,19 @@ def build_embedder(settings: RunSettings, store: DocumentStore) -> Embedder:
     return fitted
 
 
+def build_vectors(store: Store, embedder: Embedder) -> Vectors:
+    """Embeddings of all documents; those of each part of a corpus are kept by themselves, for other corpora with it."""
+    if isinstance(store, JoinedStore):
+        parts = [build_vectors(part, embedder) for part in store.parts]
+        return gathered(parts, store.rows, embedder, store.path)
+    return embed_corpus(lambda first: store.texts(EMBEDDING_BATCH, first), len(store), embedder, store.path)
+
+
 def build_pool(
-    store: DocumentStore, embedder: Embedder, account: Account, extractor: Priced, rows: Sequence[int] | None = None
+    store: Store, embedder: Embedder, account: Account, extractor: Priced, rows: Sequence[int] | None = None
 ) -> Pool:
     """What policies choose from: all documents, or those of some rows, renumbered from 0."""
-    vectors = embed_corpus(store.texts(EMBEDDING_BATCH), len(store), embedder, store.path)
+    vectors = build_vectors(store, embedder)
     ids: Sequence[str] = store.ids
     lengths: NDArray[np.int64] = store.lengths
     fetch: Fetch = store.fetch
@@ -239,9 +262,7 @@ def build_pool(
     return Pool(ids, lengths, vectors, affordable(account, costs), fetch, costs)
 
 
-def build_cleaner(
-    settings: RunSettings, store: DocumentStore, items: Sequence[TestItem], embedder: Embedder
-) -> CleaningChain:
+def build_cleaner(settings: RunSettings, store: Store, items: Sequence[TestItem], embedder: Embedder) -> CleaningChain:
     """All cleaners of a run; test items are looked for where there are any."""
     rows = {id_: row for row, id_ in enumerate(store.ids)}
     fetch = lambda id_: store.fetch([rows[id_]])[0].text
@@ -249,8 +270,14 @@ def build_cleaner(
     return CleaningChain(settings.cleaning, fetch, decontaminator, embedder)
 
 
+def build_screen(settings: RunSettings) -> Screen | None:
+    """What finds copies of documents among those that were chosen."""
+    least = settings.cleaning.near_duplicates.documents
+    return None if least is None else RepeatedDocuments(least)
+
+
 def build_decontaminator(
-    settings: RunSettings, store: DocumentStore, items: Sequence[TestItem], embedder: Embedder
+    settings: RunSettings, store: Store, items: Sequence[TestItem], embedder: Embedder
 ) -> Decontaminator:
     """Looks for test items; how rare a word is, a sample of the corpus says."""
     sample = np.sort(np.random.default_rng(0).permutation(len(store))[:BACKGROUND]).tolist()
@@ -343,10 +370,25 @@ def _aligner(settings: RunSettings, embedder: Embedder) -> Aligner:
     raise SettingsError(f"embedder {embedder.name!r} cannot be aligned; set equal.align to false.")
 
 
-def check_names(settings: RunSettings) -> None:
-    """Refuse unknown names before anything is read."""
-    if settings.policy not in POLICIES:
+def check_names(settings: RunSettings, custom: Custom = BUILT_IN) -> None:
+    """Refuse unknown names before anything is read; `custom` parts bear names of their own."""
+    for name, given, part in (("policy", settings.policy, custom.policy), ("llm", settings.llm, custom.extractor)):
+        if given.startswith(PREFIX) and part is None:
+            raise SettingsError(
+                f"{name} {given!r} is an object of Python code, which no settings can hold. Give it to "
+                f"bonanza.extract(..., {name}=...), as in the call that this folder was made by."
+            )
+    if custom.policy is None and settings.policy not in POLICIES:
         raise SettingsError(f"policy {settings.policy!r} is not known. There are: {', '.join(POLICIES)}.")
+    if custom.extractor is None:
+        _check_llm(settings)
+    if settings.refine.method is not None:
+        check_selection(settings.refine.method, settings.refine.lm, {"knowledge": "", "target": ""})
+        parse_keep(settings.refine.keep)
+    _check_server(settings)
+
+
+def _check_llm(settings: RunSettings) -> None:
     kind, colon, rest = settings.llm.partition(":")
     takes = {"local": False, "rules": False, "recorded": True, "openai": True}
     if kind not in takes or (colon and not (takes[kind] and rest)) or settings.llm == "openai":
@@ -354,10 +396,6 @@ def check_names(settings: RunSettings) -> None:
             f"llm {settings.llm!r} is not known. There are: openai:MODEL, local, rules, recorded[:COLUMN], "
             "recorded:journal=DIR."
         )
-    if settings.refine.method is not None:
-        check_selection(settings.refine.method, settings.refine.lm, {"knowledge": "", "target": ""})
-        parse_keep(settings.refine.keep)
-    _check_server(settings)
 
 
 def _check_server(settings: RunSettings) -> None:

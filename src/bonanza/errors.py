@@ -6,7 +6,8 @@ BonanzaError
 │   ├── CorpusError       a corpus cannot be read, or holds nothing
 │   ├── TargetError       a reference set cannot be read, or holds nothing
 │   ├── FolderError       the output folder belongs to another run, is in use, or cannot be written
-│   └── MissingExtraError a part that is not installed; the message names the install line
+│   ├── MissingExtraError a part that is not installed; the message names the install line
+│   └── PartError         a policy or extractor of the caller's own does not do what its Protocol asks
 ├── ExtractionError       a document could not be read, for a reason that will not go away by itself
 └── EndpointError         an LLM server does not answer any more (exit status 3: the same command resumes)
     └── EndpointRefusedError  it refuses every request: key, model or address (exit status 2 if nothing was read)
@@ -44,6 +45,10 @@ class MissingExtraError(UsageError):
 
     def __init__(self, wanted: str, extra: str) -> None:
         super().__init__(f"{wanted} needs packages that are not installed. Run: pip install 'bonanza[{extra}]'")
+
+
+class PartError(UsageError):
+    """A policy or extractor of the caller's own does not do what its Protocol asks."""
 
 
 class EndpointError(BonanzaError):

@@ -19,6 +19,7 @@ from bonanza.budget import Account
 from bonanza.cleaning.chain import CleaningChain
 from bonanza.cleaning.decontamination import Match, overlaps
 from bonanza.corpus.targets import read_target
+from bonanza.custom import BUILT_IN, Custom
 from bonanza.errors import EndpointRefusedError, FolderError, MissingExtraError
 from bonanza.exports.card import card
 from bonanza.exports.folder import (
@@ -155,21 +156,21 @@ class _Job:
 def run(
     settings: RunSettings, out: Path, cache: Path | None = None, watcher: Watcher | None = None,
     stopping: Callable[[], bool] = lambda: False, reader: Reader | None = None, target: Target | None = None,
-    reuse: Sequence[Path] = (),
+    reuse: Sequence[Path] = (), custom: Custom = BUILT_IN,
 ) -> ExtractResult:  # fmt: skip
-    """Carry out `extract` with checked settings; `reader` and `target` stand in for the named ones.
+    """Carry out `extract` with checked settings; `reader`, `target` and `custom` parts stand in for the named ones.
 
     `reuse`: folders of other runs; answers in their journals that this run needs are taken over as paid for.
     """
     watcher = watcher or Silent()
-    build.check_names(settings)
+    build.check_names(settings, custom)
     _refuse_foreign(out)
     with Journal(out) as journal, ExitStack() as held:
         _refuse_other(out, journal, {"settings": identity(settings)})
         inputs = target or read_target(settings.target), reader or build.build_reader(settings)
         for folder in reuse:
             journal.adopt(folder)
-        job = _prepared(settings, *inputs, cache or build.default_cache(), journal, out, watcher, held)
+        job = _prepared(settings, *inputs, cache or build.default_cache(), journal, out, watcher, held, custom)
         write_text(out / "settings.yaml", yaml.safe_dump(as_mapping(settings), sort_keys=False, allow_unicode=True))
         progress = _loop(job, watcher, stopping)
         watcher.stage("writing the results")
@@ -178,7 +179,7 @@ def run(
 
 def _prepared(
     settings: RunSettings, target: Target, reader: Reader, cache: Path, journal: Journal, out: Path, watcher: Watcher,
-    held: ExitStack,
+    held: ExitStack, custom: Custom = BUILT_IN,
 ) -> _Job:  # fmt: skip
     """Index and embed the corpus, build the parts, and claim the folder for this run."""
     clock = _Clock()
@@ -189,7 +190,8 @@ def _prepared(
     watcher.stage("embedding the corpus")
     with clock.timed("embed"):
         embedder = build.build_embedder(settings, store)
-        extractor, executor = held.enter_context(build.reading(settings, target, journal, account, watcher.stage))
+        how = build.reading(settings, target, journal, account, watcher.stage, custom.extractor)
+        extractor, executor = held.enter_context(how)
     owner = {
         "settings": identity(settings), "corpus": store.path.name, "target": target.id,
         "embedder": embedder.name, "extractor": extractor.name, "bonanza": __version__,
@@ -199,11 +201,11 @@ def _prepared(
     with clock.timed("embed"):
         rows = build.known_rows(settings, store)
         pool = build.build_pool(store, embedder, account, extractor, rows)
-    policy = build.build_policy(settings, embedder)
+    policy = custom.policy or build.build_policy(settings, embedder)
     journal.claim(owner)
     cleaner = build.build_cleaner(settings, store, items, embedder)
     met = overlaps(target, items, settings.cleaning.decontamination, embedder) if items else []
-    parts = Parts(pool, policy, extractor, executor, cleaner, journal, account)
+    parts = Parts(pool, policy, extractor, executor, cleaner, journal, account, build.build_screen(settings))
     selection = build.refine_inputs(settings, target, embedder, cache, watcher.scored)
     unknown = len(store) - len(pool)
     return _Job(settings, target, store.skipped, unknown, met, embedder, parts, cleaner, selection, journal, clock)
@@ -228,7 +230,7 @@ def _finish(job: _Job, progress: Progress, out: Path) -> ExtractResult:
     documents = _refined(job, progress)
     pairs = kept_pairs(documents)
     measures = measure(pairs, job.target, job.embedder, job.settings.seed)
-    left_out, matches = [*job.skipped, *progress.passed_over], _matches(job, progress)
+    left_out, matches = [*job.skipped, *progress.passed_over, *progress.repeated], _matches(job, progress)
     write_tables(out, Results(documents, left_out, job.target, measures, job.cleaner.notes.pairs, matches))
     summary = _summary(job, progress, documents, measures)
     write_text(out / "README.md", card(summary, job.settings.target))
@@ -302,12 +304,23 @@ def _summary(job: _Job, progress: Progress, documents: Sequence[ReadDocument], m
         **{name: getattr(settings, name) for name in ("policy", "llm", "embedder", "seed")},
         "seconds": job.clock.report(),
         "transport_cost": {"start": measures.cost_at_start, "end": measures.cost_at_end},
+        "transport_curve": _transport_curve(documents, measures),
         "statuses": statuses["documents"],
         "pair_statuses": statuses["pairs"],
         "left_out": _left_out(job, progress),
         "reference_pairs_in_tests": len(job.met),
         "policy_report": report,
     }  # fmt: skip
+
+
+def _transport_curve(documents: Sequence[ReadDocument], measures: Measures) -> list[dict[str, float]]:
+    """Transport cost of the pairs that were there when so many tokens were spent."""
+    tokens = np.cumsum([document.reading.usage.total for document in documents])
+    kept = np.cumsum([len(document.reading.kept) for document in documents])
+    return [
+        {"tokens": int(tokens[np.searchsorted(kept, count)]), "pairs": count, "cost": cost}
+        for count, cost in measures.curve
+    ]
 
 
 def _unread(journal: Journal, documents: Sequence[ReadDocument]) -> Usage:
@@ -319,7 +332,8 @@ def _unread(journal: Journal, documents: Sequence[ReadDocument]) -> Usage:
 def _left_out(job: _Job, progress: Progress) -> dict[str, int]:
     """How many records were left out, by reason."""
     counts = {"corpus: never read in the journal": job.unknown} if job.unknown else {}
-    records_of = (("corpus", job.skipped), ("chosen", progress.passed_over), ("target", job.target.skipped))
+    chosen = [*progress.passed_over, *progress.repeated]
+    records_of = (("corpus", job.skipped), ("chosen", chosen), ("target", job.target.skipped))
     for where, records in records_of:
         for record in records:
             key = f"{where}: {record.reason}"

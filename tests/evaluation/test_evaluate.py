@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bonanza.errors import FolderError, SettingsError, TargetError
-from bonanza.evaluation.evaluate import evaluate
+from bonanza.evaluation.evaluate import evaluate, with_adapter
 from bonanza.evaluation.written import EXACT, LOSS, generated
 from bonanza.language_models import open_language_model
 from bonanza.settings import EvaluateSettings, TrainSettings
@@ -126,3 +126,21 @@ def test_tasks_that_execute_code_need_consent_and_others_a_connection(adapter, c
         evaluate(EvaluateSettings(str(adapter), "no_such_task"), None, cache)
     with pytest.raises(TargetError, match="run once with a connection"):
         evaluate(EvaluateSettings(str(adapter), "gsm8k"), None, cache)
+
+
+def test_a_merged_adapter_says_what_it_says_beside_its_base(adapter, pairs, cache, tiny_models):
+    import torch
+    from peft import PeftModel
+
+    from bonanza.training import open_fresh, quiet_libraries, tuned_at
+
+    tuned, ids = tuned_at(str(adapter)), torch.arange(1, 9)[None]
+    assert tuned is not None
+    base = open_fresh(f"hf:{tiny_models / 'llama'}")
+    with quiet_libraries():
+        beside = PeftModel.from_pretrained(open_fresh(f"hf:{tiny_models / 'llama'}").model, str(tuned.weights)).eval()
+    with torch.inference_mode(), quiet_libraries():
+        alone = base.model(ids).logits
+        merged = with_adapter(base, tuned.weights).model(ids).logits
+        assert torch.allclose(merged, beside(ids).logits, atol=1e-4)
+        assert not torch.allclose(merged, alone, atol=1e-2)

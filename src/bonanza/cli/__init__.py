@@ -13,22 +13,26 @@ import typer
 from bonanza import __version__
 from bonanza.cli.compare import compare
 from bonanza.cli.demo import demo
+from bonanza.cli.doctor import doctor
 from bonanza.cli.estimate import estimate
 from bonanza.cli.evaluate import evaluate
 from bonanza.cli.export import export
 from bonanza.cli.extract import extract
+from bonanza.cli.index import index
 from bonanza.cli.printable import LONGEST_MESSAGE, printable
+from bonanza.cli.printed import status_of
 from bonanza.cli.prompts import prompts
 from bonanza.cli.report import report
 from bonanza.cli.select import select
 from bonanza.cli.serve import serve
 from bonanza.cli.train import train
-from bonanza.errors import BonanzaError, EndpointError, EndpointRefusedError
+from bonanza.errors import BonanzaError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command()(extract)
 app.command()(estimate)
 app.command()(prompts)
+app.command()(index)
 app.command()(select)
 app.command()(compare)
 app.command()(report)
@@ -37,6 +41,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(export)
 app.command()(demo)
+app.command()(doctor)
 
 
 def _show_version(wanted: bool) -> None:
@@ -55,14 +60,13 @@ def _bonanza(
 
 
 def main() -> None:
-    """Run a command. Exit status: 0 done, 2 wrong use, 3 ended early but valid."""
+    """Run a command. Exit status: 0 done, 2 wrong use, 3 ended early but valid (of doctor: a problem was found)."""
     try:
         app()
     except BonanzaError as error:
         typer.echo(f"bonanza: {printable(str(error), LONGEST_MESSAGE)}", err=True)
-        resumes = isinstance(error, EndpointError) and not isinstance(error, EndpointRefusedError)
-        sys.exit(3 if resumes else 2)
+        sys.exit(status_of(error))
     except OSError as error:
         what = printable(f"{error.filename or 'disk'}: {error.strerror or error}", LONGEST_MESSAGE)
         typer.echo(f"bonanza: {what}. Make room or mend it; the same command resumes.", err=True)
-        sys.exit(3)
+        sys.exit(status_of(error))

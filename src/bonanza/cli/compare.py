@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bonanza.cli.printed import JSON_HELP, kept_free, print_json
 from bonanza.settings import COMPARED
 
 BUDGETS_HELP = (
@@ -46,9 +47,10 @@ def compare(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, e.g. equal.clusters=100.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder of indexed corpora [default: ~/.cache/bonanza].")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Hold policies side by side at equal spend, on readings that are known: at no further cost."""
-    from bonanza.cli.comparison import CompareTerminal, show
+    from bonanza.cli.comparison import CompareTerminal, content_of, show
     from bonanza.cli.signals import stop_requests
     from bonanza.cli.values import merged
     from bonanza.comparison.compare import compare as run
@@ -64,9 +66,11 @@ def compare(
     if out is None:
         raise UsageError("--out is missing: name a folder for the results.")
     settings = compare_settings_from(values, str(config) if config else "command line")
-    with stop_requests() as stopping, CompareTerminal(quiet=quiet) as terminal:
+    with kept_free(json_), stop_requests() as stopping, CompareTerminal(quiet=quiet) as terminal:
         result = run(settings, out, cache, terminal, stopping)
-    if not quiet:
+    if json_:
+        print_json(content_of(result))
+    elif not quiet:
         show(result)
     if result.ended_early:
         typer.echo(f"bonanza: {out}: ended early: stopped as asked. The same command resumes.", err=True)

@@ -30,6 +30,11 @@ class CompareTerminal(Terminal):
             self.stage(text)
 
 
+def content_of(result: CompareResult) -> dict[str, Any]:
+    """What compare.json holds, with means and spreads in place of its rows."""
+    return {key: value for key, value in result.content.items() if key != "rows"} | {"summary": result.summary}
+
+
 def show(result: CompareResult) -> None:
     """Print the tables."""
     console = Console(markup=False, highlight=False)

@@ -14,7 +14,7 @@ from bonanza.cli.printable import printable
 
 if TYPE_CHECKING:
     from bonanza.cli.progress import Terminal
-    from bonanza.corpus.store import DocumentStore
+    from bonanza.corpus.joined import Store
     from bonanza.interfaces import Embedder
     from bonanza.records import Document, Target
     from bonanza.run import ExtractResult
@@ -123,7 +123,7 @@ def _show_comparison(outcomes: dict[str, Outcome], pages: int) -> None:
     typer.echo("transport cost: from the kept pairs to 20 held-out questions of the target; lower is closer.")
 
 
-def _best_pages(result: ExtractResult, store: DocumentStore) -> list[Document]:
+def _best_pages(result: ExtractResult, store: Store) -> list[Document]:
     """The short pages of highest utility among those that were read."""
     rows = {id_: row for row, id_ in enumerate(store.ids)}
     ranked = sorted(_documents(result), key=lambda row: (-row["utility"], row["document_id"]))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bonanza.cli.extract import LLM_HELP
+from bonanza.cli.printed import JSON_HELP, kept_free, print_json
 
 
 def estimate(
@@ -24,6 +26,7 @@ def estimate(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, e.g. prices.input=0.15.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder of indexed corpora [default: ~/.cache/bonanza].")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the estimate.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Read a few documents, and say what the whole budget would give: pairs, tokens, dollars, minutes."""
     from bonanza.cli.progress import Terminal, estimate_lines
@@ -41,8 +44,11 @@ def estimate(
     if out is None:
         raise UsageError("--out is missing: name a folder for the pilot.")
     settings = settings_from(values, str(config) if config else "command line")
-    with stop_requests() as stopping, Terminal(quiet=quiet, title="pilot: ") as terminal:
+    with kept_free(json_), stop_requests() as stopping, Terminal(quiet=quiet, title="pilot: ") as terminal:
         result = estimated(settings, pilot, out, cache, terminal, stopping)
-    typer.echo("\n".join(estimate_lines(result, out)))
+    if json_:
+        print_json(asdict(result))
+    else:
+        typer.echo("\n".join(estimate_lines(result, out)))
     if result.pilot["stop_reason"] in ("interrupted", "endpoint gone"):
         raise typer.Exit(3)

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bonanza.cli.printed import JSON_HELP, kept_free, print_json
+
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="Folder of `bonanza train`, local (the embedded one), hf:PATH or PATH.")],
@@ -38,6 +40,7 @@ def evaluate(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, e.g. answer_tokens=100.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder for scores of models [default: ~/.cache/bonanza].")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Measure a model on a task or a file, side by side with what it was tuned from."""
     from bonanza.cli.progress import Terminal
@@ -53,9 +56,11 @@ def evaluate(
     }  # fmt: skip
     values = merged(config, {key: value for key, value in given.items() if value is not None}, set_ or [])
     settings = evaluate_settings_from(values, str(config) if config else "command line")
-    with stop_requests(), Terminal(quiet=quiet) as terminal:
+    with kept_free(json_), stop_requests(), Terminal(quiet=quiet) as terminal:
         result = evaluated(settings, out, cache, terminal)
-    if not quiet:
+    if json_:
+        print_json({key: value for key, value in result.summary.items() if key != "items"})
+    elif not quiet:
         typer.echo("\n".join([*_table(result.summary), f"written   {out}"]))
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bonanza.cli.printed import JSON_HELP, kept_free, print_json
+
 ENDED_EARLY = {
     "budget too small": "none of the documents chosen fits the budget; skipped.jsonl says what each may take. "
     "Give a larger --budget and a new --out.",
@@ -77,10 +79,11 @@ def extract(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, e.g. equal.clusters=100.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder of indexed corpora [default: ~/.cache/bonanza].")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Choose documents, have them read, keep their pairs; never a token over the budget."""
     from bonanza.cli.printable import LONGEST_MESSAGE, printable
-    from bonanza.cli.progress import Terminal, plan_lines, summary_lines
+    from bonanza.cli.progress import Terminal, plan_content, plan_lines, summary_lines
     from bonanza.cli.signals import stop_requests
     from bonanza.cli.values import merged
     from bonanza.errors import UsageError
@@ -103,15 +106,22 @@ def extract(
         raise UsageError("--out is missing: name a folder for the results.")
     settings = settings_from(values, str(config) if config else "command line")
     if dry_run or out is None:
-        typer.echo("\n".join(plan_lines(plan(settings, cache))))
+        with kept_free(json_):
+            planned = plan(settings, cache)
+        if json_:
+            print_json(plan_content(planned))
+        else:
+            typer.echo("\n".join(plan_lines(planned)))
         return
     drawn: list[str] = []
-    with stop_requests() as stopping, Terminal(quiet=quiet) as terminal:
+    with kept_free(json_), stop_requests() as stopping, Terminal(quiet=quiet) as terminal:
         result = run(settings, out, cache, terminal, stopping, reuse=reuse or ())
         if not stopping():
             terminal.stage("drawing the report")
             drawn = _drawn(out, cache)
-    if not quiet:
+    if json_:
+        print_json(result.summary)
+    elif not quiet:
         typer.echo("\n".join([*summary_lines(result.summary, out), *drawn]))
     if result.ended_early:
         why = printable(ENDED_EARLY[result.summary["stop_reason"]] + result.summary["stop_detail"], LONGEST_MESSAGE)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -38,6 +40,7 @@ class Terminal:
         self._first_spent: float | None = None
         self._scored_from: tuple[int, float] | None = None
         self._in_round = 0
+        self._pace = Pace()
         self._panel_shown = Group()
 
     def __enter__(self) -> Self:
@@ -62,7 +65,8 @@ class Terminal:
     def reading(self, reading: Reading) -> None:
         """Show that documents are being read, between two rounds."""
         self._in_round += 1
-        text = f"{self._title}reading documents: {self._in_round:,} in this round"
+        self._pace.count()
+        text = f"{self._title}reading documents: {self._in_round:,} in this round{self._pace}"
         if self._live is not None:
             self._live.update(Group(Text(text), self._panel_shown))
         elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
@@ -76,10 +80,11 @@ class Terminal:
         self._in_round = 0
         if self._live is not None:
             self._panel_shown = self._panel(progress, account, report)
-            self._live.update(self._panel_shown)
+            self._live.update(self._panel_shown, refresh=True)
         elif progress.stop_reason or time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
-            self._console.print(f"{self._title}{self._line(progress, account)}", soft_wrap=True)
+            line = ", ".join([*self._lines(progress, account), *_best_in_words(report)])
+            self._console.print(f"{self._title}{line}", soft_wrap=True)
 
     def scored(self, done: int, of: int) -> None:
         """Show how far a language model has come."""
@@ -103,17 +108,19 @@ class Terminal:
             sizes = f"{report['clusters']} clusters, {per_round}"
             self._console.print(f"{self._title}{note} Then {sizes}.", soft_wrap=True)
 
-    def _line(self, progress: Progress, account: Account) -> str:
+    def _lines(self, progress: Progress, account: Account) -> list[str]:
+        """What is spent, and what it gave; each fits 80 columns."""
         share = account.spent / account.budget.limit
-        return (
-            f"round {progress.round}: {spent_of(account.spent, account.budget.limit, account.budget.kind)} spent "
-            f"({share:.0%}), "
-            f"{len(progress.read):,} documents read, {_kept(progress):,} pairs kept{self._time_left(share)}"
-        )
+        spent = spent_of(account.spent, account.budget.limit, account.budget.kind)
+        read, kept = f"{len(progress.read):,} documents read", f"{_kept(progress):,} pairs kept"
+        return [
+            f"round {progress.round}: {spent} spent ({share:.0%})",
+            f"{read}{self._pace}, {kept}{self._time_left(share)}",
+        ]
 
     def _time_left(self, share: float) -> str:
-        """Time left at the rate so far; from the second round on."""
-        if self._first_spent is None:
+        """Time left at the rate so far: from the second round on, and only once more than what is replayed was read."""
+        if self._first_spent is None or not self._pace.counted:
             self._first_spent, self._started = share, time.monotonic()
             return ""
         gained = share - self._first_spent
@@ -124,12 +131,52 @@ class Terminal:
 
     def _panel(self, progress: Progress, account: Account, report: Mapping[str, Any]) -> Group:
         share = account.spent / account.budget.limit
+        # Padded, though by nothing: a bar by itself ends no line.
         bar = ProgressBar(total=1.0, completed=min(share, 1.0), width=min(60, self._console.width - 2))
-        return Group(Text(self._title + self._line(progress, account)), bar, *_best_clusters(report))
+        spent, read = self._lines(progress, account)
+        return Group(Text(self._title + spent), Text(read), Padding(bar, 0), *_best_clusters(report))
+
+
+class Pace:
+    """How many documents are read in what time; those that a resumed run replays are none."""
+
+    def __init__(self) -> None:
+        self.counted = 0
+        self._since = self._last = 0.0
+
+    def count(self) -> None:
+        """A document was read."""
+        self._last = time.monotonic()
+        self._since = self._since if self.counted else self._last
+        self.counted += 1
+
+    def __str__(self) -> str:
+        """In parentheses; nothing until there is something to tell."""
+        seconds = self._last - self._since
+        return f" ({_rate((self.counted - 1) / seconds)})" if self.counted > 1 and seconds > 0 else ""
+
+
+def _rate(per_second: float) -> str:
+    """A rate in a unit in which it is above one, where there is one.
+
+    >>> _rate(12.345), _rate(0.5), _rate(0.001)
+    ('12 a second', '30 a minute', '3.6 an hour')
+    """
+    units = (("a second", 1), ("a minute", 60), ("an hour", 3600))
+    unit, seconds = next((one for one in units if per_second * one[1] >= 1), units[-1])
+    rate = per_second * seconds
+    return f"{rate:,.{0 if rate >= 10 else 1}f} {unit}"
 
 
 def _about(seconds: float) -> str:
     return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"
+
+
+def _best_in_words(report: Mapping[str, Any]) -> list[str]:
+    """The clusters of highest reward, for a log."""
+    best = report.get("best_clusters") or []
+    told = ", ".join(f"{arm['cluster']} ({arm['reward']:.3f})" for arm in best)
+    return [f"best clusters {told}"] if told else []
 
 
 def _best_clusters(report: Mapping[str, Any]) -> list[Table]:
@@ -215,6 +262,16 @@ def plan_lines(plan: Plan) -> list[str]:
             f"prices    ${prices.input:g} / ${prices.output:g} per million tokens, about ${cost:.5f} per document"
         )
     return [*lines, "Nothing was called, and nothing written but the index of the corpus."]
+
+
+def plan_content(plan: Plan) -> dict[str, Any]:
+    """The same as plain values."""
+    account = plan.account
+    return {
+        "documents": plan.documents, "skipped": plan.skipped, "references": plan.references, "llm": plan.extractor,
+        "policy": plan.policy, "affordable": plan.affordable, "tokens_per_document": asdict(plan.usage),
+        "budget": {"kind": account.budget.kind, "limit": account.budget.limit}, "prices": asdict(account.prices),
+    }  # fmt: skip
 
 
 def estimate_lines(estimate: Estimate, out: Path) -> list[str]:

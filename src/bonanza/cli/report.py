@@ -60,12 +60,9 @@ def _comparison(folder: Path) -> ComparisonReport:
 def stored_corpus(folder: Path, cache: Path | None) -> Corpus | None:
     """The texts that the run of a folder chose from, if they are in the cache."""
     from bonanza.build import default_cache
-    from bonanza.corpus.store import COMPLETE, DocumentStore
+    from bonanza.corpus.joined import stored
     from bonanza.report.data import Corpus, owner_of
 
     name = str(owner_of(folder).get("corpus", ""))
-    place = (cache or default_cache()) / Path(name).name
-    if not name or not (place / COMPLETE).is_file():
-        return None
-    store = DocumentStore(place)
-    return Corpus(store.ids, store.fetch)
+    store = stored((cache or default_cache()) / Path(name).name) if name else None
+    return Corpus(store.ids, store.fetch) if store else None

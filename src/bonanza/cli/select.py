@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bonanza.cli.printed import JSON_HELP, kept_free, print_json
+
 
 def select(
     data: Annotated[
@@ -38,6 +40,7 @@ def select(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, e.g. recost.window=50.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder for scores of models [default: ~/.cache/bonanza].")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Keep the samples of instruction data that are worth training on."""
     from bonanza.cli.progress import Terminal
@@ -52,9 +55,11 @@ def select(
     }  # fmt: skip
     values = merged(config, {key: value for key, value in given.items() if value is not None}, set_ or [])
     settings = select_settings_from(values, str(config) if config else "command line")
-    with stop_requests(), Terminal(quiet=quiet) as terminal:
+    with kept_free(json_), stop_requests(), Terminal(quiet=quiet) as terminal:
         result = selected(settings, out, scores, cache, terminal)
-    if not quiet:
+    if json_:
+        print_json(result.summary)
+    elif not quiet:
         typer.echo("\n".join(_lines(result.summary, out, scores)))
 
 

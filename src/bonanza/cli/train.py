@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bonanza.cli.printed import JSON_HELP, kept_free, print_json
+
 
 def train(
     data: Annotated[str, typer.Argument(help="Folder of `bonanza extract`, or a file of instruction data.")],
@@ -26,6 +28,7 @@ def train(
     config: Annotated[Path | None, typer.Option(help="YAML file of settings; options on the command line win.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, e.g. lora.rank=8.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Tune a language model on instruction data, on what the assistant says alone."""
     from bonanza.cli.progress import Terminal
@@ -41,12 +44,14 @@ def train(
     }  # fmt: skip
     values = merged(config, {key: value for key, value in given.items() if value is not None}, set_ or [])
     settings = train_settings_from(values, str(config) if config else "command line")
-    with stop_requests() as stopping, Terminal(quiet=quiet) as terminal:
+    with kept_free(json_), stop_requests() as stopping, Terminal(quiet=quiet) as terminal:
         result = trained(settings, out, terminal, stopping)
+    if json_:
+        print_json({"finished": result.finished, **result.summary})
     if not result.finished:
         typer.echo(f"bonanza: {out}: stopped as asked. The same command resumes.", err=True)
         raise typer.Exit(3)
-    if not quiet:
+    if not quiet and not json_:
         typer.echo("\n".join(_lines(result.summary, out, result.was_finished)))
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bonanza import build
 from bonanza.budget import Account, Budget, Prices, parse_budget
 from bonanza.comparison.pairs import DistinctPairs, distinct_pairs
-from bonanza.corpus.store import DocumentStore
+from bonanza.corpus.joined import Store
 from bonanza.errors import CorpusError, FolderError, SettingsError
 from bonanza.extractors.replay import ReplayExtractor
 from bonanza.interfaces import Embedder, Pool, Reader
@@ -41,7 +41,7 @@ class Bench:
 
     settings: CompareSettings
     inputs: Inputs
-    store: DocumentStore
+    store: Store
     embedder: Embedder
     pool: Pool  # documents whose reading is known; `affordable` is set for each cell
     extractor: ReplayExtractor
@@ -98,7 +98,7 @@ def prepared(settings: CompareSettings, inputs: Inputs, cache: Path, tell: Calla
     return Bench(settings, inputs, store, embedder, pool, extractor, list(known.values()), pairs, hidden)
 
 
-def _recorded(settings: CompareSettings, store: DocumentStore) -> tuple[dict[int, Reading], int]:
+def _recorded(settings: CompareSettings, store: Store) -> tuple[dict[int, Reading], int]:
     """What reading each row gives, from the column of the corpus; and how many pairs that leaves hidden."""
     extractor = build.build_extractor(build.compared(settings, "random"))
     known, hidden = dict[int, Reading](), 0
@@ -109,7 +109,7 @@ def _recorded(settings: CompareSettings, store: DocumentStore) -> tuple[dict[int
     return known, hidden
 
 
-def _known(journaled: Mapping[str, Reading], store: DocumentStore, folder: Path | None) -> dict[int, Reading]:
+def _known(journaled: Mapping[str, Reading], store: Store, folder: Path | None) -> dict[int, Reading]:
     """The readings of a journal by the rows of the corpus; the other rows are unknown."""
     known = {row: journaled[id_] for row, id_ in enumerate(store.ids) if id_ in journaled}
     if not known:
@@ -125,7 +125,7 @@ def _known(journaled: Mapping[str, Reading], store: DocumentStore, folder: Path 
     return known
 
 
-def _is_changed(known: Mapping[int, Reading], store: DocumentStore, rows: Sequence[int]) -> int:
+def _is_changed(known: Mapping[int, Reading], store: Store, rows: Sequence[int]) -> int:
     """How many of some documents lack the evidence that was read in them."""
     some = [row for row in rows if row in known]
     return sum(

@@ -141,4 +141,6 @@ def with_adapter(base: LanguageModel, weights: Path) -> LanguageModel:
         raise SettingsError(f"{weights}: holds no adapter_model.safetensors. Train it anew.")
     model = PeftModel.from_pretrained(base.model, str(weights)).eval()
     precision = base.name.rpartition("/")[2]
+    if precision == "torch.float32":  # one matrix product in place of three; in bfloat16 small changes would be lost
+        model = model.merge_and_unload()
     return replace(base, model=model, name=f"{name_of(model, str(weights.parent))}/{precision}")

@@ -13,6 +13,7 @@ from bonanza.algorithms.transport import cost_matrix, fixed_size_cost
 from bonanza.interfaces import Embedder
 from bonanza.records import Pair, Question, Target, pair_text
 
+CURVE_POINTS = 20  # [ours] of the transport cost on the way
 SAMPLE = 100  # [ours] pairs and references compared at a time; the cost depends on it, so it is always the same
 
 
@@ -24,6 +25,7 @@ class Measures:
     utility: NDArray[np.float64]  # 0 to 1
     cost_at_start: float | None  # transport cost of the first SAMPLE pairs to the references; lower is closer
     cost_at_end: float | None  # of random samples of all pairs
+    curve: Sequence[tuple[int, float]]  # (first pairs, their transport cost), at most CURVE_POINTS
 
 
 def measure(pairs: Sequence[Pair], target: Target, embedder: Embedder, seed: int) -> Measures:
@@ -31,8 +33,10 @@ def measure(pairs: Sequence[Pair], target: Target, embedder: Embedder, seed: int
     vectors, references = embedded(pairs, embedder), embedded(target.pairs, embedder)
     similarity = similarity_to_references(vectors, references, "mean5")
     utility = pair_utility(similarity, usefulness_threshold(references))
-    first = pool_transport_cost(vectors[:SAMPLE], references, seed)
-    return Measures(similarity, utility, first, pool_transport_cost(vectors, references, seed))
+    counts = np.unique(np.linspace(min(SAMPLE, len(vectors)), len(vectors), CURVE_POINTS).astype(int)).tolist()
+    costs = [pool_transport_cost(vectors[:count], references, seed) for count in counts]
+    curve = [(count, cost) for count, cost in zip(counts, costs, strict=True) if cost is not None]
+    return Measures(similarity, utility, costs[0], costs[-1], curve)
 
 
 def embedded(pairs: Sequence[Pair | Question], embedder: Embedder) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import yaml
 
 from bonanza.budget import Budget, parse_budget
-from bonanza.errors import FolderError, SettingsError
+from bonanza.errors import CorpusError, FolderError, SettingsError
 from bonanza.records import Document
 from bonanza.report.clusters import Cluster, clusters_of
 from bonanza.report.corpus_map import CorpusMap, read_map
@@ -36,10 +37,12 @@ class Corpus:
     fetch: Callable[[Sequence[int]], list[Document]]
 
     def texts(self, ids: Sequence[str]) -> dict[str, str]:
-        """The texts of some documents, by id; those that are not in the corpus are missing."""
+        """The texts of some documents, by id; those not in the corpus are missing, all if its files were changed."""
         wanted = set(ids)
         rows = [row for row, id_ in enumerate(self.ids) if id_ in wanted]
-        return {document.id: document.text for document in self.fetch(rows)}
+        with suppress(CorpusError):
+            return {document.id: document.text for document in self.fetch(rows)}
+        return {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,100 @@
+"""An index of a corpus, made ahead of runs: where its documents stand, and their embeddings.
+
+An index is a cache folder of its own, which runs are given with --cache. Making it again costs what is new: files are
+told apart by content. It keeps the static embedder that it learned first, since another one would want all documents
+embedded anew; a corpus that grows into other subjects is worth a new index.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from bonanza import build
+from bonanza.corpus.joined import JoinedStore, Store
+from bonanza.corpus.readers import Fields, open_corpus
+from bonanza.errors import FolderError
+from bonanza.files import write_text
+from bonanza.settings import IndexSettings, as_mapping
+from bonanza.version import __version__
+
+NAME = "index.json"
+
+
+class Watcher(Protocol):
+    """Looks on while a corpus is indexed."""
+
+    def stage(self, text: str) -> None:
+        """A long step begins."""
+        ...
+
+
+class Silent:
+    """Looks away."""
+
+    def stage(self, text: str) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class IndexResult:
+    """What an index holds; `summary` is also in its file index.json."""
+
+    folder: Path
+    summary: Mapping[str, Any]
+
+
+def index(settings: IndexSettings, out: Path, watcher: Watcher | None = None) -> IndexResult:
+    """Index a corpus, or what is new of it. A killed process leaves what it has finished to the next.
+
+    Raises
+    ------
+    UsageError
+        If the corpus cannot be read, or the folder holds something else.
+    """
+    watcher, seconds = watcher or Silent(), dict[str, float]()
+    _refuse_foreign(out)
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / NAME).exists():
+        write_text(out / NAME, "{}\n")  # what a killed process leaves is known to be an index
+    watcher.stage("reading the corpus")
+    with _timed(seconds, "read"):
+        fields = Fields(settings.text_field, settings.id_field, settings.recorded)
+        store = build.build_store(open_corpus(settings.corpus, fields), out)
+    watcher.stage("embedding the corpus")
+    with _timed(seconds, "embed"):
+        embedder = build.build_index_embedder(settings.embedder, store)
+        build.build_vectors(store, embedder)
+    summary = _summary(settings, store, embedder.name, seconds)
+    write_text(out / NAME, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    return IndexResult(out, summary)
+
+
+def _summary(settings: IndexSettings, store: Store, embedder: str, seconds: Mapping[str, float]) -> dict[str, Any]:
+    parts = len(store.parts) if isinstance(store, JoinedStore) else 1
+    return {
+        "documents": len(store), "characters": int(store.lengths.sum()), "parts": parts,
+        "skipped": dict(Counter(record.reason for record in store.skipped)), "embedder": embedder,
+        "settings": as_mapping(settings), "seconds": dict(seconds), "bonanza": __version__,
+    }  # fmt: skip
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[stage] = round(time.perf_counter() - began, 3)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Never write into a folder that holds something else."""
+    if out.exists() and not out.is_dir():
+        raise FolderError(f"{out}: is a file. Choose a folder with --out.")
+    if out.is_dir() and any(out.iterdir()) and not (out / NAME).exists():
+        raise FolderError(f"{out}: is not empty and holds no index of bonanza. Choose a new folder with --out.")
