@@ -4,7 +4,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: demo test check quick slow clean
+.PHONY: demo test check quick slow site clean
 
 demo: .venv/demo.installed
 	$(BIN)/bonanza demo
@@ -22,6 +22,9 @@ quick: .venv/dev.installed
 
 slow: .venv/dev.installed
 	$(BIN)/python -m pytest -q -m slow
+
+site: .venv/dev.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .venv/%.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

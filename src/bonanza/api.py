@@ -179,7 +179,7 @@ def index(
 
 
 def export(
-    folder: str | Path, out: str | Path, *, formats: str | Sequence[str] = ("messages",), validation: str = "5%",
+    folder: str | Path, out: str | Path, *, formats: str | Sequence[str] = ("messages",), validation: str | None = None,
     seed: int = 0, licence: str | None = None, push_to_hub: str | None = None,
 ) -> exporting.ExportResult:  # fmt: skip
     """Write a run's kept pairs for training programs, split by document.
@@ -189,7 +189,7 @@ def export(
     folder : of a finished run of `extract`
     out : folder for the export; an earlier export there is replaced
     formats : "messages", "alpaca", "sharegpt", "prompt-completion", "parquet", "dataset"
-    validation : share of the documents to validate on; "0" for none
+    validation : share of the documents to validate on; "0" for none; None: 5%, or none of too few documents
     seed : another seed, another split
     licence : of all sources, for the card of a dataset folder; None: as the corpus says
     push_to_hub : name of a dataset on the Hugging Face hub; the token is HF_TOKEN's

@@ -25,11 +25,12 @@ from bonanza.exports.files import files_of, table_schema, write_files
 from bonanza.exports.formats import FORMATS, LICENCE, PROVENANCE
 from bonanza.exports.guide import dataset_info, guide
 from bonanza.exports.hub import push
-from bonanza.exports.splits import Side, Split, kept_documents, rows_of, share_of, sides_of
+from bonanza.exports.splits import Side, Split, is_too_coarse, kept_documents, rows_of, share_of, sides_of
 from bonanza.journal import unchanging
 from bonanza.records import Skipped, content_id
 
 NAME = "export.json"
+USUAL = "5%"  # [ours]
 DATASET = "dataset"
 SUMMARY_KEYS = frozenset(
     {"documents_total", "documents_read", "pairs_extracted", "pairs_kept", "tokens", "cost_usd", "budget"}
@@ -42,7 +43,8 @@ class ExportSettings:
     """What to export, and how."""
 
     formats: tuple[str, ...] = ("messages",)
-    validation: str = "5%"  # [ours] of the documents; "0": no validation set
+    # of the documents; "0": no validation set; None: 5% [ours], or none where a side would be empty
+    validation: str | None = None
     seed: int = 0
     licence: str | None = None  # of all sources; None: as the corpus says
     push_to_hub: str | None = None  # name of a dataset on the Hugging Face hub
@@ -81,11 +83,13 @@ def export(folder: Path, out: Path, settings: ExportSettings) -> ExportResult:
         If the hub cannot be reached; the folder stays.
     """
     formats = _formats(settings)
-    split = Split(share_of(settings.validation), settings.seed)
+    split = Split(share_of(settings.validation or USUAL), settings.seed)
     out = out.expanduser().absolute()
     _refuse_foreign(out)
     with unchanging(folder):
         run = _finished(folder)
+        if settings.validation is None and is_too_coarse(run.documents, split):
+            split = Split(0.0, settings.seed)
         sides = sides_of(run.documents, split)
         licences = _licences(run, settings.licence) if DATASET in formats else None
         with _replacing(out) as scratch:

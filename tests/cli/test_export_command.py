@@ -174,3 +174,12 @@ def test_a_run_in_progress_is_refused(bonanza, run, tmp_path):
         outcome = bonanza("export", run, "--out", tmp_path / "out", "--validation", "20%")
     assert outcome.status == 2
     assert "a run is writing to it. Wait for it" in outcome.err
+
+
+def test_a_small_run_is_exported_without_validation_unless_it_is_asked_for(bonanza, small_corpus, tmp_path, cache):
+    arguments = {"target": small_corpus.target, "budget": "5docs", "llm": "recorded", "policy": "nearest"}
+    package.extract(small_corpus.path, **arguments, out=tmp_path / "small", cache=cache)
+    outcome = bonanza("export", tmp_path / "small", "--out", tmp_path / "out")
+    assert outcome.status == 0
+    assert "validation  none: with so few documents a side would be empty" in outcome.out
+    assert bonanza("export", tmp_path / "small", "--out", tmp_path / "out", "--validation", "1%").status == 2

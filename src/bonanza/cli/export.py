@@ -12,6 +12,7 @@ FORMAT_HELP = (
     "several times for several formats. [default: messages]"
 )
 HUB_HELP = "Upload the dataset folder under this name, private if it is new; token in HF_TOKEN."
+VALIDATION_HELP = "Share of the documents to validate on; 0 for none. [default: 5%, or none of too few documents]"
 LONGEST_LICENCE = 100  # characters
 
 
@@ -19,7 +20,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run of extract.")],
     out: Annotated[Path, typer.Option(help="Folder for the export; an earlier export there is replaced.")],
     format_: Annotated[list[str] | None, typer.Option("--format", help=FORMAT_HELP)] = None,
-    validation: Annotated[str, typer.Option(help="Share of the documents to validate on; 0 for none.")] = "5%",
+    validation: Annotated[str | None, typer.Option(help=VALIDATION_HELP)] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
     licence: Annotated[
         str | None, typer.Option(help="Of all sources, for the dataset card. [default: column license of the corpus]")
@@ -35,6 +36,8 @@ def export(
     result = run(folder, out, settings)
     for name, side in result.sides.items():
         typer.echo(f"{name:<10}  {side.pairs:,} pairs of {side.documents:,} documents")
+    if validation is None and len(result.sides) == 1:
+        typer.echo("validation  none: with so few documents a side would be empty; --validation sets a share")
     if result.licences is not None:
         counts = result.licences.counts.items()
         named = "; ".join(f"{printable(name, LONGEST_LICENCE)} ({count:,} documents)" for name, count in counts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,11 @@ def sides_of(documents: Mapping[str, int], split: Split) -> dict[str, Side]:
             f"would be in the {empty[0]} set. Give another share or --seed, or --validation 0 for no validation set."
         )
     return {name: Side(len(counts), sum(counts)) for name, counts in pairs.items()}
+
+
+def is_too_coarse(documents: Collection[str], split: Split) -> bool:
+    """There are so few documents that a side would be empty."""
+    return len({split.side(document_id) for document_id in documents}) < 2
 
 
 def kept_documents(pairs: Path) -> dict[str, int]:
