@@ -77,7 +77,7 @@ def test_candidates_are_all_entries_with_an_equal_band_however_often_the_index_g
         patched.setattr(bands, "FIRST_CAPACITY", capacity)
         index = BandIndex(4, 2, np.uint32)
     for number, signature in enumerate(signatures):
-        found = set(index.candidates(np.array(signature, np.uint32)).tolist())
+        found = set(index.candidates(np.array(signature, np.uint32)))
         equal = {
             other
             for other, known in enumerate(signatures[:number])

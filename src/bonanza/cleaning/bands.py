@@ -39,18 +39,18 @@ class BandIndex:
         """Signatures of some entries."""
         return self._signatures[numbers]
 
-    def candidates(self, signature: NDArray[Any]) -> NDArray[np.int64]:
+    def candidates(self, signature: NDArray[Any]) -> list[int]:
         """Entries with an equal band, each once, in order; a few more whose bands share a slot of the table."""
         bands, slots = self._bands, self._slots(signature)
-        current, found = self._heads[bands, slots], []
+        current, found = self._heads[bands, slots], list[int]()
         for _ in range(MOST_FOLLOWED):
             alive = current >= 0
-            if not alive.any():
-                break
             current, bands = current[alive], bands[alive]
-            found.append(current)
+            if not current.size:
+                break
+            found += current.tolist()
             current = self._next[current, bands]
-        return np.unique(np.concatenate(found)).astype(np.int64) if found else np.zeros(0, np.int64)
+        return sorted(set(found))
 
     def add(self, signature: NDArray[Any]) -> int:
         """Remember a signature; its number."""

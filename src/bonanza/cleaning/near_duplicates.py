@@ -95,7 +95,7 @@ class _Meanings:
     def repeated(self, vector: Matrix | None, values: int, known: Sequence[int]) -> Repeated | None:
         """The nearest kept pair with the same exact values, if it is near enough."""
         assert vector is not None
-        numbers = [number for number in self._index.candidates(self._bits(vector)).tolist() if known[number] == values]
+        numbers = [number for number in self._index.candidates(self._bits(vector)) if known[number] == values]
         return most_alike(numbers, self._vectors[numbers].astype(np.float32) @ vector, self._least) if numbers else None
 
     def add(self, vector: Matrix | None) -> None:

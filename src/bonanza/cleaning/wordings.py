@@ -34,12 +34,12 @@ class Wordings:
         self, signature: NDArray[np.uint32], value: int = 0, known: Sequence[int] | None = None
     ) -> Repeated | None:
         """The most alike of the texts that were added, if it is alike enough; of `known` values only the same one."""
-        numbers = self._index.candidates(signature).tolist()
+        numbers = self._index.candidates(signature)
         if known is not None:
             numbers = [number for number in numbers if known[number] == value]
         if not numbers:
             return None
-        similarities = (self._index[np.array(numbers)] == signature).mean(axis=1)
+        similarities = (self._index[np.array(numbers)] == signature).sum(axis=1) / len(signature)
         return most_alike(numbers, similarities, self._least)
 
     def add(self, signature: NDArray[np.uint32]) -> None:

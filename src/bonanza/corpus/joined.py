@@ -12,6 +12,7 @@ killed process has finished of them stays. The corpus is a folder beside them, n
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -126,16 +127,16 @@ def _proof(path: Path, stores: Sequence[DocumentStore]) -> dict[str, Any]:
 
 def _join(stores: Sequence[DocumentStore], folder: Path) -> None:
     """Write what makes one corpus of them."""
-    rows: list[tuple[int, int]] = []
+    rows = array("q")
     with new_file(folder / IDS) as ids, new_file(folder / SKIPPED) as left_out:
         for part, row, id_, skipped in _unique(stores):
             if skipped is not None:
                 left_out.write(json_line(asdict(skipped)))
             else:
-                rows.append((part, row))
+                rows.extend((part, row))
                 ids.write(json_line(id_))
     with new_file(folder / ROWS) as file:
-        np.save(file, np.array(rows, np.int64).reshape(-1, 2))
+        np.save(file, np.array(rows).reshape(-1, 2))
     with new_file(folder / JOINED) as file:
         file.write(json_line(_proof(folder, stores)))
 
