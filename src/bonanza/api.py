@@ -40,7 +40,8 @@ def extract(
 
     Parameters
     ----------
-    corpus : files, folders, globs, `hf://` datasets; or documents in memory (`bonanza.documents` makes them of texts)
+    corpus : files, folders, globs, `hf://` datasets, addresses (`s3://`, `gs://`, `http(s)://`); or documents in memory
+        (`bonanza.documents` makes them of texts)
     target : file of reference pairs; or (question, answer) tuples
     budget : "200k" tokens, "5%" of the documents, "$12.50", "300docs": a hard cap, warm-up and failures included
     llm : "openai:MODEL" (any OpenAI-compatible server), "local", "rules", "recorded[:COLUMN]",
@@ -62,7 +63,7 @@ def extract(
     named = {"corpus": _names(corpus, documents), "target": _name(target, pairs)}
     named |= {"budget": budget, "llm": name_of(llm), "policy": name_of(policy)}
     checked = settings_from(settings | named, "extract")
-    reader = None if documents is None else MemoryReader(documents[: checked.limit])
+    reader = None if documents is None else MemoryReader(documents, checked.limit, checked.filters)
     place, others = Path(cache) if cache else None, [Path(folder) for folder in reuse]
     return run(checked, Path(out), place, watcher, reader=reader, target=pairs, reuse=others, custom=custom)
 
@@ -122,7 +123,7 @@ def compare(
         "policies": policies, "budgets": budgets, "seeds": seeds, "llm": llm, "judges": judges,
     }  # fmt: skip
     checked = compare_settings_from(settings | named, "compare")
-    reader = None if documents is None else MemoryReader(documents[: checked.limit])
+    reader = None if documents is None else MemoryReader(documents, checked.limit, checked.filters)
     place = Path(cache) if cache else None
     return comparison.compare(checked, Path(out), place, watcher, reader=reader, target=pairs, test=held_out)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from bonanza.corpus.readers import Fields, open_corpus
 from bonanza.corpus.targets import read_target
 from bonanza.custom import BUILT_IN, PREFIX, Custom
 from bonanza.embedders.alignment import AlignedEmbedder, StaticAligner
-from bonanza.embedders.cached import Vectors, embed_corpus, gathered
+from bonanza.embedders.cached import EmbedAll, Vectors, embed_corpus, gathered
 from bonanza.embedders.sentence_transformers import (
     SentenceTransformerAligner,
     SentenceTransformerEmbedder,
@@ -35,6 +36,7 @@ from bonanza.embedders.static import RECIPE, SAMPLE, StaticEmbedder, fit_static,
 from bonanza.errors import FolderError, MissingExtraError, SettingsError
 from bonanza.executors.concurrent import ConcurrentExecutor
 from bonanza.executors.local import LocalExecutor
+from bonanza.executors.ray import RayEmbedding, RayExecutor, check_executor, connected
 from bonanza.extractors.local import LocalExtractor
 from bonanza.extractors.recorded import RecordedExtractor
 from bonanza.extractors.replay import ReplayExtractor
@@ -51,6 +53,7 @@ from bonanza.interfaces import (
     Executor,
     Extractor,
     Judge,
+    Matrix,
     Policy,
     Pool,
     Priced,
@@ -70,7 +73,7 @@ from bonanza.policies.nearest import NearestPolicy
 from bonanza.policies.random import RandomPolicy
 from bonanza.policies.round_robin import RoundRobinPolicy
 from bonanza.policies.tsds import TsdsPolicy
-from bonanza.records import Document, Knowledge, Sample, Target, Usage
+from bonanza.records import Document, Knowledge, Reading, Sample, Target, Usage
 from bonanza.scorers.journaled import JournaledScorer
 from bonanza.scorers.server import ServerScorer
 from bonanza.scorers.transformers import TransformersScorer
@@ -88,9 +91,12 @@ from bonanza.settings import (
     RunSettings,
     ScorerSettings,
     SelectSettings,
+    as_mapping,
+    settings_from,
 )
 
 Fetch = Callable[[Sequence[int]], list[Document]]
+Read = Callable[[Document], Reading]
 Costs = NDArray[np.float64]
 
 POLICIES = ("adaptive", "equal", "nearest", "round_robin", "dsir", "tsds", "random")
@@ -113,6 +119,7 @@ SCORES = "scores.sqlite"  # of language models, in the cache
 RECORDED_COLUMN = "qa_pairs"
 SERVER = "openai:"
 STATIC = "static"
+LOCAL = "local"  # executor
 EMBEDDING_BATCH = 2_048  # texts read from disk and embedded at a time
 COST_SAMPLE = 200  # documents whose prompts tell how many the budget is likely to pay for
 BACKGROUND = 4_000  # [ours] documents that tell how rare a word is
@@ -134,7 +141,7 @@ def build_reader(settings: RunSettings) -> Reader:
     replayed = journal_of(settings.llm) is not None
     recorded = (column or RECORDED_COLUMN) if kind == "recorded" and not replayed else None
     fields = Fields(text=settings.text_field, id=settings.id_field, recorded=recorded)
-    return open_corpus(settings.corpus, fields, settings.limit)
+    return open_corpus(settings.corpus, fields, settings.limit, settings.filters)
 
 
 def build_store(reader: Reader, cache: Path) -> Store:
@@ -159,14 +166,60 @@ def reading(
     settings: RunSettings, target: Target, journal: Journal, account: Account, tell: Callable[[str], None],
     given: Extractor | None = None,
 ) -> Iterator[tuple[Priced, Executor]]:  # fmt: skip
-    """What reads documents, and how: in this process, or by many calls at a time.
+    """What reads documents, and how: in this process, on a Ray cluster, or by many calls at a time.
 
     Waits first for batches that an earlier process left with the server; `tell` hears of it.
     """
-    if not settings.llm.startswith(SERVER):
+    if settings.llm.startswith(SERVER) or journal_of(settings.llm):
+        _say_where(settings, tell)
+    if settings.llm.startswith(SERVER):
+        with _asking(settings, target, journal, account, tell) as how:
+            yield how
+    elif settings.executor == LOCAL or journal_of(settings.llm):
         extractor = given or build_extractor(settings)
         yield extractor, LocalExecutor(extractor)
+    else:
+        extractor = build_extractor(settings)
+        make = partial(reading_of, as_mapping(settings), extractor.name)
+        threads = settings.local.threads if isinstance(extractor, LocalExtractor) else 1
+        with closing(RayExecutor(make, settings.ray.processors or threads, settings.ray, tell)) as executor:
+            yield extractor, executor
+
+
+def _say_where(settings: RunSettings, tell: Callable[[str], None]) -> None:
+    if settings.executor != LOCAL:
+        tell(f"{settings.executor} is for embedding alone: {settings.llm.partition(':')[0]} answers without it")
+
+
+@contextmanager
+def at_hand(settings: RunSettings, tell: Callable[[str], None]) -> Iterator[None]:
+    """Be connected to where the work is done."""
+    if settings.executor == LOCAL:
+        yield
         return
+    tell(f"connecting to {settings.executor}")
+    with connected(settings.executor):
+        yield
+
+
+def reading_of(settings: Mapping[str, Any], name: str) -> Read:
+    """What reads documents on another machine, from settings as plain values; it must be what reads them here.
+
+    Raises
+    ------
+    SettingsError
+        If this machine would read them with something else than what `name` says.
+    """
+    extractor = build_extractor(settings_from(settings, "the driver's settings"))
+    if extractor.name != name:
+        raise SettingsError(f"documents would be read by {extractor.name!r}, not by {name!r}. Install the same model.")
+    return extractor.read
+
+
+@contextmanager
+def _asking(
+    settings: RunSettings, target: Target, journal: Journal, account: Account, tell: Callable[[str], None]
+) -> Iterator[tuple[Priced, Executor]]:
     endpoint, prompts = build_endpoint(settings), build_prompts(settings, target)
     if batches := journal.open_batches():
         tell("waiting for the batches of an earlier process")
@@ -239,19 +292,45 @@ def _learned(store: Store, folder: Path) -> StaticEmbedder:
     return fitted
 
 
-def build_vectors(store: Store, embedder: Embedder) -> Vectors:
+def build_vectors(store: Store, embedder: Embedder, embed_all: EmbedAll | None = None) -> Vectors:
     """Embeddings of all documents; those of each part of a corpus are kept by themselves, for other corpora with it."""
     if isinstance(store, JoinedStore):
-        parts = [build_vectors(part, embedder) for part in store.parts]
+        parts = [build_vectors(part, embedder, embed_all) for part in store.parts]
         return gathered(parts, store.rows, embedder, store.path)
-    return embed_corpus(lambda first: store.texts(EMBEDDING_BATCH, first), len(store), embedder, store.path)
+    texts = lambda first: store.texts(EMBEDDING_BATCH, first)
+    worth_it = len(store) > EMBEDDING_BATCH  # one batch is embedded before a worker has started
+    return embed_corpus(texts, len(store), embedder, store.path, embed_all if worth_it else None)
+
+
+def embedding(settings: RunSettings, embedder: Embedder, tell: Callable[[str], None]) -> EmbedAll | None:
+    """What has texts embedded elsewhere, where the settings say so."""
+    if settings.executor == LOCAL:
+        return None
+    here = embedder if isinstance(embedder, StaticEmbedder) else None  # small, and learned here
+    make = partial(embedding_of, settings.embedder, embedder.name, here)
+    return RayEmbedding(make, settings.ray.processors or 1, settings.ray, tell)
+
+
+def embedding_of(model: str, name: str, given: Embedder | None) -> Callable[[Sequence[str]], Matrix]:
+    """What embeds texts on another machine: the given embedder, or the model if it is what `name` says.
+
+    Raises
+    ------
+    SettingsError
+        If this machine would embed them by another one.
+    """
+    embedder = given or load_sentence_transformer(model)
+    if embedder.name != name:
+        raise SettingsError(f"texts would be embedded by {embedder.name!r}, not by {name!r}. Install the same model.")
+    return embedder.embed
 
 
 def build_pool(
-    store: Store, embedder: Embedder, account: Account, extractor: Priced, rows: Sequence[int] | None = None
-) -> Pool:
+    store: Store, embedder: Embedder, account: Account, extractor: Priced, rows: Sequence[int] | None = None,
+    embed_all: EmbedAll | None = None,
+) -> Pool:  # fmt: skip
     """What policies choose from: all documents, or those of some rows, renumbered from 0."""
-    vectors = build_vectors(store, embedder)
+    vectors = build_vectors(store, embedder, embed_all)
     ids: Sequence[str] = store.ids
     lengths: NDArray[np.int64] = store.lengths
     fetch: Fetch = store.fetch
@@ -382,6 +461,7 @@ def check_names(settings: RunSettings, custom: Custom = BUILT_IN) -> None:
         raise SettingsError(f"policy {settings.policy!r} is not known. There are: {', '.join(POLICIES)}.")
     if custom.extractor is None:
         _check_llm(settings)
+    _check_executor(settings, custom)
     if settings.refine.method is not None:
         check_selection(settings.refine.method, settings.refine.lm, {"knowledge": "", "target": ""})
         parse_keep(settings.refine.keep)
@@ -398,16 +478,25 @@ def _check_llm(settings: RunSettings) -> None:
         )
 
 
+def _check_executor(settings: RunSettings, custom: Custom) -> None:
+    check_executor(settings.executor)
+    if settings.executor != LOCAL and custom.extractor is not None:
+        raise SettingsError(
+            f"llm {settings.llm!r} is an object of Python code, which lives in this process alone; executor "
+            f"{settings.executor!r} has documents read in others. Leave the executor out."
+        )
+
+
 def _check_server(settings: RunSettings) -> None:
     """Refuse an address that would carry a secret into files, and chunks that would never end."""
     url = settings.connection.base_url or os.environ.get("OPENAI_BASE_URL") or ""
     parts = urlsplit(url)
-    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
-        raise SettingsError(f"base_url {url!r} is no address. Write e.g. http://127.0.0.1:8000/v1.")
     if parts.username or parts.password or parts.query:
         raise SettingsError(
             "base_url holds a user, password or query. Give only the address, and the key in OPENAI_API_KEY."
         )
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise SettingsError(f"base_url {url!r} is no address. Write e.g. http://127.0.0.1:8000/v1.")
     server = settings.server
     if server.overlap_characters * 2 >= server.chunk_characters:
         raise SettingsError(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bonanza.corpus.readers import Fields, open_corpus
-from bonanza.corpus.readers.hugging_face import PREFIX
+from bonanza.corpus.readers.remote import is_remote
 from bonanza.corpus.readers.rows import Row, Table, Unplaced
 from bonanza.errors import CorpusError, FolderError, SettingsError
 from bonanza.exports.dataset_card import UNKNOWN, Licences, dataset_card
@@ -28,6 +28,7 @@ from bonanza.exports.hub import push
 from bonanza.exports.splits import Side, Split, is_too_coarse, kept_documents, rows_of, share_of, sides_of
 from bonanza.journal import unchanging
 from bonanza.records import Skipped, content_id
+from bonanza.settings import FilterSettings
 
 NAME = "export.json"
 USUAL = "5%"  # [ours]
@@ -271,15 +272,16 @@ def _licences(run: _Run, given: str | None) -> Licences:
 def _licences_in_corpus(run: _Run) -> dict[str, str]:
     """What the corpus says of each document with kept pairs, if it can be read again here and says anything.
 
-    Datasets of the hub are not read again: that would be a download.
+    Datasets of the hub and files elsewhere are not read again: that would be a download.
     """
     sources = run.settings.get("corpus") or ()
     fields = Fields(run.settings.get("text_field", "text"), run.settings.get("id_field", "id"))
     found: dict[str, str] = {}
-    if any(str(source).startswith(PREFIX) for source in sources):
+    if any(is_remote(str(source)) for source in sources):
         return found
     with suppress(CorpusError, OSError):
-        corpus = open_corpus(sources, fields, run.settings.get("limit"))
+        filters = FilterSettings(**(run.settings.get("filters") or {}))
+        corpus = open_corpus(sources, fields, run.settings.get("limit"), filters)
         if not any(_names_licences(table, fields) for table in corpus.tables):
             return found
         licensed = _Licensed(corpus.tables)

@@ -66,7 +66,7 @@ def index(settings: IndexSettings, out: Path, watcher: Watcher | None = None) ->
     watcher.stage("reading the corpus")
     with _timed(seconds, "read"):
         fields = Fields(settings.text_field, settings.id_field, settings.recorded)
-        store = build.build_store(open_corpus(settings.corpus, fields), out)
+        store = build.build_store(open_corpus(settings.corpus, fields, filters=settings.filters), out)
     watcher.stage("embedding the corpus")
     with _timed(seconds, "embed"):
         embedder = build.build_index_embedder(settings.embedder, store)

@@ -125,6 +125,7 @@ class Plan:
 def plan(settings: RunSettings, cache: Path | None = None) -> Plan:
     """Say what `run` would do, without calling or writing anything but the index of the corpus."""
     build.check_names(settings)
+    settings = replace(settings, executor=build.LOCAL)  # no cluster is called either
     with tempfile.TemporaryDirectory() as scratch, Journal(Path(scratch)) as journal, ExitStack() as held:
         inputs = read_target(settings.target), build.build_reader(settings)
         job = _prepared(settings, *inputs, cache or build.default_cache(), journal, Path(scratch), Silent(), held)
@@ -187,6 +188,7 @@ def _prepared(
     with clock.timed("embed"):
         store = build.build_store(reader, cache)
     account, items = build.build_account(settings, len(store)), build.test_items(settings)
+    held.enter_context(build.at_hand(settings, watcher.stage))
     watcher.stage("embedding the corpus")
     with clock.timed("embed"):
         embedder = build.build_embedder(settings, store)
@@ -200,7 +202,8 @@ def _prepared(
     _refuse_other(out, journal, owner)
     with clock.timed("embed"):
         rows = build.known_rows(settings, store)
-        pool = build.build_pool(store, embedder, account, extractor, rows)
+        embed_all = build.embedding(settings, embedder, watcher.stage)
+        pool = build.build_pool(store, embedder, account, extractor, rows, embed_all)
     policy = custom.policy or build.build_policy(settings, embedder)
     journal.claim(owner)
     cleaner = build.build_cleaner(settings, store, items, embedder)

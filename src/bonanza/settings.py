@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from bonanza.addresses import without_secrets
 from bonanza.errors import SettingsError
 
 Positive = Annotated[int, Ge(1)]
@@ -180,6 +181,17 @@ class ConnectionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RaySettings:
+    """How much of a Ray cluster is used. Does not decide the outcome: a run may be resumed with other values."""
+
+    __pydantic_config__ = _STRICT
+
+    workers: Positive | None = None  # None: as many as the nodes have processors for; more: for an autoscaler to add
+    processors: Above | None = None  # that each takes. None: 1, or local.threads for the embedded model [ours]
+    give_up_after: Above = 600.0  # [ours] seconds without any worker
+
+
+@dataclass(frozen=True, slots=True)
 class ScorerSettings:
     """How responses are put before a language model."""
 
@@ -318,6 +330,18 @@ class CleaningSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FilterSettings:
+    """Which documents of a corpus take part; each that does not is counted, by the step that left it out."""
+
+    __pydantic_config__ = _STRICT
+
+    least_characters: Positive | None = None
+    most_characters: Positive | None = None
+    # ISO 639-1 codes, "en,de". A page whose language cannot be told takes part
+    languages: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class IndexSettings:
     """What decides what an index holds; the fields of `RunSettings` of these names."""
 
@@ -328,6 +352,7 @@ class IndexSettings:
     text_field: str = "text"
     id_field: str = "id"
     recorded: str | None = None  # column of pairs, for runs with --llm recorded:COLUMN
+    filters: FilterSettings = field(default_factory=FilterSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +371,7 @@ class RunSettings:
     limit: Positive | None = None  # read only the first so many documents of the corpus
     text_field: str = "text"
     id_field: str = "id"
+    filters: FilterSettings = field(default_factory=FilterSettings)
     round_size: Positive = 100  # [ours] most documents chosen at a time
     patience: Count = 500  # [ours] documents in a row without any pair after which the run gives up; 0: never
     prices: PriceSettings = field(default_factory=PriceSettings)
@@ -359,6 +385,8 @@ class RunSettings:
     local: LocalSettings = field(default_factory=LocalSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     connection: ConnectionSettings = field(default_factory=ConnectionSettings)
+    executor: str = "local"  # or "ray[:ADDRESS]"
+    ray: RaySettings = field(default_factory=RaySettings)
 
 
 # Policies of a comparison where none are named
@@ -385,6 +413,7 @@ class CompareSettings:
     limit: Positive | None = None
     text_field: str = "text"
     id_field: str = "id"
+    filters: FilterSettings = field(default_factory=FilterSettings)
     round_size: Positive = 100
     refine: RefineSettings = field(default_factory=RefineSettings)
     adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
@@ -521,15 +550,16 @@ def _all_keys(kind: type) -> set[str]:
 
 
 def identity(settings: RunSettings) -> dict[str, Any]:
-    """What decides the outcome, as plain values: all but how a server is reached."""
-    return {key: value for key, value in as_mapping(settings).items() if key != "connection"}
+    """What decides the outcome, as plain values: all but how a server is reached, and where the work is done."""
+    return {key: value for key, value in as_mapping(settings).items() if key not in ("connection", "executor", "ray")}
 
 
 def as_mapping(
     settings: RunSettings | CompareSettings | IndexSettings | TrainSettings | EvaluateSettings,
 ) -> dict[str, Any]:
-    """Settings as plain values that YAML and JSON can hold; tuples become lists."""
-    return {key: _plain(value) for key, value in asdict(settings).items()}
+    """Settings as plain values that YAML and JSON can hold; tuples become lists, addresses lose their secrets."""
+    values = {key: _plain(value) for key, value in asdict(settings).items()}
+    return values | ({"corpus": list(map(without_secrets, values["corpus"]))} if "corpus" in values else {})
 
 
 def _plain(value: Any) -> Any:

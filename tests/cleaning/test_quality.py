@@ -1,6 +1,6 @@
 import pytest
 
-from bonanza.cleaning.language import differ, language
+from bonanza.algorithms.language import differ, language
 from bonanza.cleaning.quality import FLAGS, QualityCleaner, flags_of, latex_balances, points_elsewhere, python_parses
 from bonanza.errors import SettingsError
 from bonanza.records import Pair, Reading

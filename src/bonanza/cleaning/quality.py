@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Literal, get_args
 
-from bonanza.cleaning.language import differ
+from bonanza.algorithms.language import differ
 from bonanza.errors import SettingsError
 from bonanza.records import Pair, Reading, folded, pair_text
 from bonanza.settings import QualitySettings

@@ -23,11 +23,17 @@ LLM_HELP = (
     "openai:MODEL (any OpenAI-compatible server; key in OPENAI_API_KEY) | local | rules | recorded[:COLUMN] | "
     "recorded:journal=DIR, the answers of an earlier run"
 )
+EXECUTOR_HELP = (
+    "Where the work is done: local | ray, started on this machine | ray:auto, the cluster of this machine | "
+    "ray:HOST:PORT | ray:ray://HOST:PORT  [default: local]"
+)
+CORPUS_HELP = "Files, folders, globs; hf://datasets/..., s3://, gs://, http(s)://"
+LANGUAGE_HELP = "Leave out documents in other languages: en,de; those of no clear language stay."
 OUT_HELP = "Folder for the results. The same command again resumes."
 
 
 def extract(
-    corpus: Annotated[list[str] | None, typer.Argument(help="Files, folders, globs, hf://datasets/...")] = None,
+    corpus: Annotated[list[str] | None, typer.Argument(help=CORPUS_HELP)] = None,
     target: Annotated[
         str | None, typer.Option(help="Reference question-answer pairs (jsonl, json, parquet, csv).")
     ] = None,
@@ -45,6 +51,9 @@ def extract(
     limit: Annotated[int | None, typer.Option(help="Use only the first so many documents.")] = None,
     text_field: Annotated[str | None, typer.Option(help="[default: text]")] = None,
     id_field: Annotated[str | None, typer.Option(help="[default: id]; without one, the hash of the text.")] = None,
+    min_chars: Annotated[int | None, typer.Option(help="Leave out shorter documents.")] = None,
+    max_chars: Annotated[int | None, typer.Option(help="Leave out longer documents.")] = None,
+    language: Annotated[str | None, typer.Option(help=LANGUAGE_HELP)] = None,
     input_price: Annotated[float | None, typer.Option(help="US dollars per million prompt tokens.")] = None,
     output_price: Annotated[float | None, typer.Option(help="US dollars per million completion tokens.")] = None,
     base_url: Annotated[
@@ -74,6 +83,7 @@ def extract(
     reuse: Annotated[
         list[Path] | None, typer.Option(help="Folder of another run whose answers count as paid here.")
     ] = None,
+    executor: Annotated[str | None, typer.Option(help=EXECUTOR_HELP)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; call nobody, write nothing.")] = False,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings; options on the command line win.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, e.g. equal.clusters=100.")] = None,
@@ -93,9 +103,10 @@ def extract(
     given: dict[str, Any] = {
         "corpus": tuple(corpus) if corpus else None, "target": target, "budget": budget, "llm": llm, "policy": policy,
         "embedder": embedder, "seed": seed, "limit": limit, "text_field": text_field, "id_field": id_field,
+        "filters.least_characters": min_chars, "filters.most_characters": max_chars, "filters.languages": language,
         "prices.input": input_price, "prices.output": output_price, "connection.base_url": base_url,
         "connection.batch": batch or None, "connection.concurrency": concurrency, "connection.rpm": rpm,
-        "connection.tpm": tpm,
+        "connection.tpm": tpm, "executor": executor,
         "server.style": STYLE_EXAMPLES if style else None, "server.mend": mend or None, "server.prompts": prompts,
         "decontaminate": tuple(decontaminate) if decontaminate else None,
         "refine.method": refine, "refine.keep": refine_keep, "refine.lm": refine_lm,

@@ -8,16 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
+from bonanza.cli.extract import CORPUS_HELP, LANGUAGE_HELP
 from bonanza.cli.printed import JSON_HELP, kept_free, print_json
 
 
 def index(
-    corpus: Annotated[list[str], typer.Argument(help="Files, folders, globs, hf://datasets/...")],
+    corpus: Annotated[list[str], typer.Argument(help=CORPUS_HELP)],
     out: Annotated[Path, typer.Option(help="Folder for the index; made again, it costs what is new.")],
     embedder: Annotated[str | None, typer.Option(help="static | minilm | a sentence-transformers model")] = None,
     text_field: Annotated[str | None, typer.Option(help="[default: text]")] = None,
     id_field: Annotated[str | None, typer.Option(help="[default: id]; without one, the hash of the text.")] = None,
     recorded: Annotated[str | None, typer.Option(help="Column of pairs, for runs with --llm recorded:COLUMN.")] = None,
+    min_chars: Annotated[int | None, typer.Option(help="Leave out shorter documents.")] = None,
+    max_chars: Annotated[int | None, typer.Option(help="Leave out longer documents.")] = None,
+    language: Annotated[str | None, typer.Option(help=LANGUAGE_HELP)] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     json_: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
@@ -31,6 +35,8 @@ def index(
         "corpus": tuple(corpus), "embedder": embedder, "text_field": text_field, "id_field": id_field,
         "recorded": recorded,
     }  # fmt: skip
+    filters = {"least_characters": min_chars, "most_characters": max_chars, "languages": language}
+    given["filters"] = {key: value for key, value in filters.items() if value is not None}
     settings = index_settings_from({key: value for key, value in given.items() if value is not None}, "command line")
     with kept_free(json_), stop_requests(), Terminal(quiet=quiet) as terminal:
         result = indexed(settings, out, terminal)

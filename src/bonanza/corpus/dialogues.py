@@ -16,6 +16,7 @@ from bonanza.corpus.readers.hugging_face import PREFIX, HuggingFaceDataset
 from bonanza.corpus.readers.open import table_of
 from bonanza.corpus.readers.rows import Table, parsed_if_text, well_formed
 from bonanza.corpus.readers.text import TextFile
+from bonanza.corpus.readers.warc import WarcFile
 from bonanza.errors import CorpusError
 from bonanza.records import Role, Skipped, Turn
 
@@ -57,7 +58,7 @@ def table_at(path: str, wanted: str) -> Table:
     if not file.is_file():
         raise CorpusError(f"{path}: there is no such file. Check the path; here is {Path.cwd()}.")
     table = table_of(file, file.name)
-    if table is None or isinstance(table, TextFile):
+    if table is None or isinstance(table, TextFile | WarcFile):
         raise CorpusError(
             f"{path}: not a type of file that can hold {wanted}. "
             "Give jsonl, json, csv (each also .gz or .zst) or parquet."

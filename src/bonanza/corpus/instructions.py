@@ -150,7 +150,7 @@ def _family(path: Path) -> str | None:
     """The format of a file by its name, whether compressed or not; None for one that we do not read."""
     ending = ending_of(path)
     kind = ending.removesuffix(path.suffix.lower()) if path.suffix.lower() in COMPRESSED else ending
-    return FAMILIES[kind] if ending in TYPES else None
+    return FAMILIES.get(kind) if ending in TYPES else None
 
 
 @contextmanager

@@ -113,7 +113,7 @@ class DocumentStore:
                     continue
                 if line[TABLE] != table:
                     table = line[TABLE]
-                    rows = self._tables[table].rows(self._fields)
+                    rows = self._tables[table].rows(replace(self._fields, recorded=None))
                 found = next((one for one in rows if isinstance(one, Row) and one.place == line[PLACE]), None)
                 yield self._checked(row, found, line).text
 
@@ -137,7 +137,7 @@ class DocumentStore:
                 f"{line['origin']}: has changed since the corpus was read. Put the file back, or begin anew with a new "
                 "--out: what changed is then read again."
             )
-        return replace(document, id=line["id"], origin=line["origin"])
+        return Document(line["id"], document.text, line["origin"], document.recorded)
 
     @cached_property
     def _fields(self) -> Fields:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial as bound
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonanza.errors import SettingsError
-from bonanza.interfaces import Embedder
+from bonanza.interfaces import Embedder, Matrix
 
 ITEM_BYTES = 2  # of a float16
 GATHERED = 1 << 16  # rows copied at a time
@@ -20,12 +21,16 @@ Vectors = NDArray[np.float16]
 
 
 Texts = Callable[[int], Iterator[list[str]]]  # batches of texts, from a row on
+EmbedAll = Callable[[Iterable[list[str]]], Iterable[Matrix]]  # batch by batch, in their order
 
 
-def embed_corpus(texts: Texts, documents: int, embedder: Embedder, folder: Path) -> Vectors:
+def embed_corpus(
+    texts: Texts, documents: int, embedder: Embedder, folder: Path, embed_all: EmbedAll | None = None
+) -> Vectors:
     """Embed texts, batch by batch, into a file named after the embedder; reuse it if it is whole.
 
-    A process that was killed leaves whole rows behind, and the next one goes on after them.
+    A process that was killed leaves whole rows behind, and the next one goes on after them. `embed_all`: has the
+    batches embedded elsewhere; None: by the embedder, here.
 
     Returns
     -------
@@ -33,7 +38,7 @@ def embed_corpus(texts: Texts, documents: int, embedder: Embedder, folder: Path)
     """
     path, shape = _place(folder, embedder), (documents, embedder.dim)
     if not _is_whole(path, shape):
-        _write(texts, shape, embedder, path)
+        _write(texts, shape, embedder, path, embed_all or bound(map, embedder.embed))
     return _mapped(path, shape)
 
 
@@ -86,7 +91,7 @@ def _finite(vectors: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     return vectors
 
 
-def _write(texts: Texts, shape: tuple[int, int], embedder: Embedder, path: Path) -> None:
+def _write(texts: Texts, shape: tuple[int, int], embedder: Embedder, path: Path, embed_all: EmbedAll) -> None:
     """Go on with what is there. One process at a time: the others wait, and find it whole."""
     row_bytes = shape[1] * ITEM_BYTES
     with open(partial := path.with_name(f"{path.name}.partial"), "ab") as file:
@@ -95,8 +100,8 @@ def _write(texts: Texts, shape: tuple[int, int], embedder: Embedder, path: Path)
             return
         done = min(file.tell() // row_bytes, shape[0])
         file.truncate(done * row_bytes)
-        for batch in texts(done):
-            file.write(_finite(embedder.embed(batch), embedder.name).astype(np.float16).tobytes())
+        for vectors in embed_all(texts(done)):
+            file.write(_finite(vectors, embedder.name).astype(np.float16).tobytes())
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

@@ -6,16 +6,19 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
+from bonanza.corpus.filters import check_filters, filtered
 from bonanza.corpus.readers.rows import Fields, Row, Table, parsed_if_text, well_formed
 from bonanza.records import Document, Question, Skipped, content_id
+from bonanza.settings import FilterSettings
 
 LARGE, GROUP = 1 << 23, 256  # [ours] bytes of a file that is a part by itself; small files in a part, on average
 READER_VERSION = "3"  # part of every fingerprint: raise it when the same files would give other documents
+FILTERS_VERSION = "filters-1"  # the same for what the filters leave out
 
-
+ALL = FilterSettings()  # every document takes part
 Place = tuple[int, int]  # number of a table, and place of a row in it
 
 
@@ -25,7 +28,8 @@ class Corpus:
 
     tables: Sequence[Table]
     fields: Fields
-    limit: int | None = None  # stop after that many documents
+    limit: int | None = None  # stop after that many documents that take part
+    filters: FilterSettings = ALL
 
     def read(self) -> Iterator[Document | Skipped]:
         """Yield every record once, streaming: a usable one as Document, any other as Skipped with its reason."""
@@ -34,7 +38,8 @@ class Corpus:
     def placed(self) -> Iterator[tuple[Document | Skipped, Place | None]]:
         """The same, each with where it can be fetched again, if it can."""
         places: deque[Place | None] = deque()
-        for record in _first(self.limit, _unique(document_of(row, self.fields) for row in self._rows(places))):
+        records = (filtered(document_of(row, self.fields), self.filters) for row in self._rows(places))
+        for record in _first(self.limit, _unique(records)):
             yield record, places.popleft()
 
     def _rows(self, places: deque[Place | None]) -> Iterator[Row | Skipped]:
@@ -61,7 +66,7 @@ class Corpus:
         return [self._part(group) for group in groups if group]
 
     def _part(self, numbers: Sequence[int]) -> Corpus:
-        part = Corpus([self.tables[number] for number in numbers], self.fields)
+        part = Corpus([self.tables[number] for number in numbers], self.fields, filters=self.filters)
         part.__dict__["hashes"] = [self.hashes[number] for number in numbers]  # the files are hashed once
         return part
 
@@ -72,7 +77,7 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """Hash of the files' content and of what is read from them; where they lie does not matter."""
-        return content_id(READER_VERSION, repr(self.fields), repr(self.limit), *self.hashes)
+        return content_id(READER_VERSION, repr(self.fields), repr(self.limit), *_named(self.filters), *self.hashes)
 
 
 @dataclass(frozen=True)
@@ -80,14 +85,26 @@ class MemoryReader:
     """Documents that are already in memory."""
 
     documents: Sequence[Document]
+    limit: int | None = None  # stop after that many documents that take part
+    filters: FilterSettings = ALL
+
+    def __post_init__(self) -> None:
+        check_filters(self.filters)
 
     def read(self) -> Iterator[Document | Skipped]:
-        """Yield every document once; an empty or repeated one as Skipped with its reason."""
-        return _unique(_usable(document) for document in self.documents)
+        """Yield every document once; an empty, repeated or filtered one as Skipped with its reason."""
+        return _first(self.limit, _unique(filtered(_usable(document), self.filters) for document in self.documents))
 
     def fingerprint(self) -> str:
         """Hash of the documents."""
-        return content_id(READER_VERSION, *(part for document in self.documents for part in _parts(document)))
+        limit = () if self.limit is None else (repr(self.limit),)
+        parts = (part for document in self.documents for part in _parts(document))
+        return content_id(READER_VERSION, *limit, *_named(self.filters), *parts)
+
+
+def _named(filters: FilterSettings) -> tuple[str, ...]:
+    """What filters add to a fingerprint: nothing where every document takes part."""
+    return () if filters == ALL else (FILTERS_VERSION, repr(filters))
 
 
 def _parts(document: Document) -> tuple[str, str, str, str]:
@@ -157,9 +174,11 @@ def _unique(records: Iterable[Document | Skipped]) -> Iterator[Document | Skippe
             yield record
             continue
         named, reason = unique_in_all(record.id, text_hash(record.text), seen)
-        yield Skipped(record.origin, reason, named) if reason else replace(record, id=named)
+        named_so = record if named == record.id else replace(record, id=named)
+        yield Skipped(record.origin, reason, named) if reason else named_so
 
 
+@lru_cache(maxsize=1)  # asked for by whoever makes ids unique, and at once again by whoever stores it
 def text_hash(text: str) -> int:
     """The number that `content_id` writes in hexadecimal digits."""
     return int(content_id(text), 16)

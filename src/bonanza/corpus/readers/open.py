@@ -9,15 +9,19 @@ from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
+from bonanza.corpus.filters import check_filters
 from bonanza.corpus.readers.csv import CsvFile
-from bonanza.corpus.readers.documents import Corpus
+from bonanza.corpus.readers.documents import ALL, Corpus
 from bonanza.corpus.readers.hugging_face import PREFIX, HuggingFaceDataset
 from bonanza.corpus.readers.jsonl import JsonFile, JsonLines
 from bonanza.corpus.readers.parquet import ParquetFile
+from bonanza.corpus.readers.remote import is_remote, remote_tables
 from bonanza.corpus.readers.rows import Fields, Table
 from bonanza.corpus.readers.streams import COMPRESSED, ending_of, shown
 from bonanza.corpus.readers.text import TextFile, UnknownFile
+from bonanza.corpus.readers.warc import ENDINGS, WarcFile
 from bonanza.errors import CorpusError, SettingsError
+from bonanza.settings import FilterSettings
 
 TYPES_OF_TEXT = (".txt", ".md")
 TYPES_OF_LINES: Mapping[str, Callable[[Path], Table]] = {
@@ -29,25 +33,32 @@ TYPES_OF_LINES: Mapping[str, Callable[[Path], Table]] = {
 }
 TYPES: Mapping[str, Callable[[Path], Table]] = {
     ".parquet": ParquetFile,
+    **dict.fromkeys(ENDINGS, WarcFile),
     **{kind + end: table for kind, table in TYPES_OF_LINES.items() for end in ("", *COMPRESSED)},
 }
-KNOWN = "jsonl, json, csv or tsv (each also .gz or .zst), parquet, txt, md"
+KNOWN = "jsonl, json, csv or tsv (each also .gz or .zst), parquet, warc or wet (also .gz), txt, md"
+ON_THIS_MACHINE = "file://"
 
 
-def open_corpus(sources: Sequence[str], fields: Fields, limit: int | None = None) -> Corpus:
-    """Open files, folders, patterns and hf:// datasets as one corpus of at most `limit` documents."""
+def open_corpus(
+    sources: Sequence[str], fields: Fields, limit: int | None = None, filters: FilterSettings = ALL
+) -> Corpus:
+    """Open files, folders, patterns, addresses and hf:// datasets as one corpus of at most `limit` documents."""
+    check_filters(filters)
     if limit is not None and limit < 1:
         raise SettingsError(f"--limit {limit}: no document would be read. Give 1 or more, or leave it out.")
     if not sources:
         raise CorpusError("No corpus was named. Name files, folders, patterns or hf:// datasets.")
-    return Corpus(tuple(table for source in sources for table in _tables(source)), fields, limit)
+    return Corpus(tuple(table for source in sources for table in _tables(source)), fields, limit, filters)
 
 
 def table_of(path: Path, name: str) -> Table | None:
     """The table in a file by the ending of its name; None for a type we do not read."""
+    return None if path.is_dir() else _table_by_name(path, name)
+
+
+def _table_by_name(path: Path, name: str) -> Table | None:
     ending = ending_of(path)
-    if path.is_dir():
-        return None
     if ending in TYPES_OF_TEXT:
         return TextFile(path, name)
     open_table = TYPES.get(ending)
@@ -57,6 +68,9 @@ def table_of(path: Path, name: str) -> Table | None:
 def _tables(source: str) -> list[Table]:
     if source.startswith(PREFIX):
         return [HuggingFaceDataset(source)]
+    source = source.removeprefix(ON_THIS_MACHINE)
+    if is_remote(source):
+        return remote_tables(source, _table_by_name, KNOWN)
     path = Path(source).expanduser()
     if path.is_dir():
         return _known(source, "folder", list(_files_below(path)))

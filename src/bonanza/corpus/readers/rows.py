@@ -84,7 +84,11 @@ def well_formed(text: str) -> str:
     >>> well_formed("caf\u00e9 \ud83d!")
     'café �!'
     """
-    return text if text.isascii() else UNPAIRED_SURROGATE.sub("\ufffd", text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return UNPAIRED_SURROGATE.sub("\ufffd", text)
+    return text
 
 
 def parsed_if_text(value: Any) -> Any:

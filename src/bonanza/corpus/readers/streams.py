@@ -7,18 +7,19 @@ import hashlib
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from bonanza.errors import CorpusError
 from bonanza.records import content_id
 
 COMPRESSED = (".gz", ".zst")
 BUFFER_BYTES = 1 << 20
+GZIP = 31  # zlib's number for gzip with its header
 LARGEST_ZSTD_WINDOW = 1 << 31  # what `zstd --long=31` writes; many published dumps do
-ZSTD_PIECE_BYTES = 1 << 13  # decompressed at once: a piece of hostile data becomes a few hundred MiB at most
+PIECE_BYTES = 1 << 13  # decompressed at once: a piece of hostile data becomes a few hundred MiB at most
 LONGEST_LINE = 1 << 26  # bytes; a longer one is no document but another format, read into memory
 
 
@@ -26,17 +27,19 @@ class BrokenFileError(Exception):
     """The rest of a file cannot be read, because of what it holds. Never leaves the readers."""
 
 
-class _ZstdStream(io.RawIOBase):
-    """The content of a .zst file of one or many frames; raises EOFError where the file ends inside one."""
+class _Frames(io.RawIOBase):
+    """The content of a file of one or many compressed frames; raises EOFError where the file ends inside one.
 
-    def __init__(self, file: BinaryIO) -> None:
-        import zstandard
+    What stands before damage is given before the damage is told. Zeros between frames are passed over.
+    """
 
-        self._decompressor = zstandard.ZstdDecompressor(max_window_size=LARGEST_ZSTD_WINDOW)
+    def __init__(self, file: BinaryIO, new_frame: Callable[[], Any]) -> None:
         self._file = file
+        self._new_frame = new_frame
         self._frame: Any = None  # the frame being read; None before the first and between two
         self._compressed = b""
         self._content = memoryview(b"")
+        self._given = 0  # bytes
 
     def readable(self) -> bool:
         """It is."""
@@ -49,16 +52,25 @@ class _ZstdStream(io.RawIOBase):
         size = min(len(buffer), len(self._content))
         buffer[:size] = self._content[:size]
         self._content = self._content[size:]
+        self._given += size
         return size
+
+    def tell(self) -> int:
+        """Bytes of content that were given."""
+        return self._given
 
     def _fill(self) -> bool:
         """Decompress the next piece; False at the end of the file."""
-        compressed = self._compressed or self._file.read(ZSTD_PIECE_BYTES)
+        compressed = self._compressed or self._file.read(PIECE_BYTES)
         if not compressed:
             if self._frame is not None:
                 raise EOFError("the file ends before the compressed data does")
             return False
-        self._frame = self._frame or self._decompressor.decompressobj()
+        if self._frame is None:
+            compressed, self._compressed = compressed.lstrip(b"\0"), b""
+            if not compressed:
+                return True
+        self._frame = self._frame or self._new_frame()
         self._content = memoryview(self._frame.decompress(compressed))
         self._compressed = self._frame.unused_data
         if self._frame.eof:
@@ -76,8 +88,21 @@ def open_stream(path: Path) -> BinaryIO:
     if path.suffix.lower() == ".gz":
         return io.BufferedReader(gzip.GzipFile(path, "rb"), BUFFER_BYTES)
     if path.suffix.lower() == ".zst":
-        return io.BufferedReader(_ZstdStream(path.open("rb")), BUFFER_BYTES)
+        return io.BufferedReader(_Frames(path.open("rb"), _zstd_frame()), BUFFER_BYTES)
     return path.open("rb", buffering=BUFFER_BYTES)
+
+
+def open_members(path: Path) -> BinaryIO:
+    """Open a .gz file, or one that is not compressed, so that all that stands before damage can be read."""
+    if path.suffix.lower() == ".gz":
+        return cast("BinaryIO", _Frames(path.open("rb"), lambda: zlib.decompressobj(wbits=GZIP)))
+    return path.open("rb", buffering=BUFFER_BYTES)
+
+
+def _zstd_frame() -> Callable[[], Any]:
+    import zstandard
+
+    return zstandard.ZstdDecompressor(max_window_size=LARGEST_ZSTD_WINDOW).decompressobj
 
 
 def lines_of(stream: BinaryIO) -> Iterator[bytes | None]:
