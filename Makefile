@@ -21,7 +21,7 @@ quick: .venv/dev.installed
 	$(BIN)/python -m pytest -q -n auto -m "not slow"
 
 slow: .venv/dev.installed
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
 site: .venv/dev.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

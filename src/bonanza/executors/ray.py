@@ -27,10 +27,6 @@ AUTO = "auto"
 LOOPBACK = "127.0.0.1"
 STORE_BYTES = 256 * 2**20  # [ours] of a cluster that is started here: documents and readings are small
 CONNECT_SECONDS = 10.0
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "3600",  # when the cluster is gone, there are results to write first
-}
 
 
 class RayExecutor:
@@ -132,8 +128,7 @@ def connected(executor: str) -> Iterator[None]:
     """
     if find_spec("ray") is None:
         raise MissingExtraError(f"--executor {executor}", "ray")
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     import ray
 
     if ray.is_initialized():

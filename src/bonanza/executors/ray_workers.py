@@ -7,7 +7,6 @@ loss, and tells a lost node from a piece of work that no worker survives.
 
 from __future__ import annotations
 
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -22,10 +21,8 @@ AT_A_WORKER = 2  # [ours] pieces: one under way, one waiting, so that no worker 
 AHEAD = 2  # [ours] times as many pieces as are under way, which may be begun before the oldest is done
 MOST_DEATHS = 3  # [ours] of workers at one piece, after which it is given up
 MOST_STILLBORN = 10  # [ours] workers in a row, for each that is wanted, that died before they were ready
-KNOCK_SECONDS = 3.0
 LOOK_SECONDS = 0.1  # how often a stop that was asked for is looked for while nothing arrives
 COUNT_SECONDS = 1.0  # how often the processors of the cluster are counted
-HEAD_SECONDS = 20.0  # [ours] without an answer from the cluster's head, after which it counts as gone
 QUIET_SECONDS = 10.0  # without any worker, after which that is said
 
 ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}  # as the commands have it: idle threads sleep
@@ -128,35 +125,6 @@ class _Job(Generic[Item]):
         return piece
 
 
-class Head:
-    """The head of the cluster. Ray ends a process that asks one that is gone, after a minute; so we knock first."""
-
-    def __init__(self) -> None:
-        import ray
-        import ray.util.client
-
-        by_client = ray.util.client.ray.is_connected()  # which raises ConnectionError when it is cut off
-        self._address = None if by_client else ray.get_runtime_context().gcs_address.rpartition(":")
-        self._knocked, self._there = float("-inf"), True
-        self.seen = time.monotonic()
-
-    def answers(self, at_once: bool = False) -> bool:
-        """Somebody listens there; as of the last second, or at once."""
-        if self._address is not None and (at_once or time.monotonic() - self._knocked > COUNT_SECONDS):
-            self._knocked, self._there = time.monotonic(), _listens(self._address[0], int(self._address[2]))
-        if self._there:
-            self.seen = time.monotonic()
-        return self._there
-
-
-def _listens(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((host.strip("[]"), port), timeout=KNOCK_SECONDS):
-            return True
-    except OSError:
-        return False
-
-
 class Workers(Generic[Item, Result]):
     """Has pieces of work done on the nodes of the cluster that this process is connected to.
 
@@ -175,7 +143,6 @@ class Workers(Generic[Item, Result]):
         self._make, self._processors, self._settings, self._tell = make, processors, settings, tell
         kind = ray.remote(num_cpus=processors, max_restarts=0, scheduling_strategy="SPREAD")(Worker)
         self._kind = kind.options(runtime_env={"env_vars": ENVIRONMENT})
-        self._head = Head()
         self._members: list[_Member] = []
         self._counted, self._wanted, self._stillborn = float("-inf"), 1, 0
         self._none_since, self._told = time.monotonic(), False
@@ -200,13 +167,10 @@ class Workers(Generic[Item, Result]):
         from ray.exceptions import RaySystemError, RpcError
 
         job = _Job(items)
-        self._none_since = self._head.seen = time.monotonic()
+        self._none_since = time.monotonic()
         try:
             while job and not stopping():
-                if self._head.answers():
-                    self._recruit()
-                elif time.monotonic() - self._head.seen > HEAD_SECONDS:
-                    raise ConnectionError(f"its head has not answered for {HEAD_SECONDS:.0f} seconds")
+                self._recruit()
                 self._hand_out(job, AHEAD * AT_A_WORKER * self._wanted if in_order else float("inf"))
                 if done := self._arrived(job):
                     yield done
@@ -216,15 +180,8 @@ class Workers(Generic[Item, Result]):
     def close(self) -> None:
         """End all workers."""
         for member in self._members:
-            self._end(member)
+            _end(member)
         self._members = []
-
-    def _end(self, member: _Member) -> None:
-        """End a worker, whatever state it is in."""
-        import ray
-
-        if self._head.answers(at_once=True):
-            ray.kill(member.handle)
 
     def _recruit(self) -> None:
         """Ask for workers, as many as are wanted; say so, and at last give up, while there are none."""
@@ -265,9 +222,6 @@ class Workers(Generic[Item, Result]):
         import ray
 
         awaited = {reference: member for member in self._members for reference in member.awaited}
-        if not awaited:
-            time.sleep(LOOK_SECONDS)
-            return []
         ready, _ = ray.wait(list(awaited), num_returns=1, timeout=LOOK_SECONDS)
         if ready:
             ready, _ = ray.wait(list(awaited), num_returns=len(awaited), timeout=0)
@@ -285,7 +239,7 @@ class Workers(Generic[Item, Result]):
     def _bury(self, member: _Member, job: _Job[Item]) -> list[Done[Item, Result]]:
         """Another does what a lost worker had; what it had under way may be what it died of, if its node lives on."""
         self._members.remove(member)
-        self._end(member)
+        _end(member)
         self._stillborn += not member.node
         if self._stillborn > MOST_STILLBORN * self._wanted:
             raise EndpointError(
@@ -293,7 +247,7 @@ class Workers(Generic[Item, Result]):
                 "on its nodes (memory?). The same command resumes."
             )
         pieces = list(member.pieces.values())
-        if pieces and self._head.answers(at_once=True) and _lives(member.node):
+        if pieces and _lives(member.node):
             pieces[0].died_on.append(member.node)
         hopeless = [piece for piece in pieces if len(piece.died_on) >= MOST_DEATHS]
         job.lost.extend(piece for piece in pieces if piece not in hopeless)
@@ -339,6 +293,13 @@ def _lives(node: str) -> bool:
     import ray
 
     return any(one["NodeID"] == node and one["Alive"] for one in ray.nodes())
+
+
+def _end(member: _Member) -> None:
+    """End a worker, whatever state it is in."""
+    import ray
+
+    ray.kill(member.handle)
 
 
 def _first_line(error: Exception) -> str:
