@@ -7,8 +7,8 @@ about 1,500 characters; each bears the recorded pairs of one of its pages. They 
 once per folder. Every size is run in a process of its own, with an empty cache. Stages: index (the texts read, checked
 and stored), embedding (the static embedder learned from a sample, and all texts embedded; beside it its raw speed on
 those texts in memory), a start and choices of the policy, 2,000 readings from recorded pairs into the journal with
-cleaning, writing the results, and the report. Memory is the highest that was resident in each stage; pages of the
-mapped file of embeddings count as far as they are cached.
+cleaning, writing the results, the report, and the index again with 1% more documents in a file of its own. Memory is
+the highest that was resident in each stage; pages of the mapped file of embeddings count as far as they are cached.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -145,7 +145,7 @@ def measured(count: int, folder: Path, policy: str, readings: int) -> dict[str, 
         with stages.stage("index"):
             store = build.build_store(build.build_reader(settings), cache)
         with stages.stage("learn the embedder"):
-            embedder = build.build_embedder(settings, store)
+            embedder = build.build_index_embedder("static", store)
         with (
             Journal(Path(scratch)) as journal,
             build.reading(
@@ -167,9 +167,21 @@ def measured(count: int, folder: Path, policy: str, readings: int) -> dict[str, 
         stages.found |= clock.figures()
         with stages.stage("report"):
             write_page(out / "report.html", run_page(read_run(out, None)))
+        grown = replace(settings, corpus=(str(with_more(folder / str(count), Path(scratch) / "grown", count // 100)),))
+        with stages.stage("index 1% more"):
+            build.build_vectors(build.build_store(build.build_reader(grown), cache), embedder)
         size = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
         stages.found["cache, MiB on disk"] = [size / 2**20, 0]
     return stages.found
+
+
+def with_more(corpus: Path, place: Path, count: int) -> Path:
+    """A folder with the files of a corpus and one more."""
+    place.mkdir()
+    for file in corpus.iterdir():
+        (place / file.name).symlink_to(file.absolute())
+    write(place / "part-more.parquet", 10**9, count, paragraphs(), random.Random(2))
+    return place
 
 
 class Choices:

@@ -23,7 +23,7 @@ from bonanza.records import Document, Skipped
 def small_parts(monkeypatch):
     """Files of more than 200 bytes are parts by themselves, smaller ones come in groups of two or so."""
     monkeypatch.setattr(documents, "LARGE", 200)
-    monkeypatch.setattr(documents, "GROUP", 2)
+    monkeypatch.setattr(documents, "OVERHEAD", 100)
 
 
 def write(folder: Path, files: dict[str, list[dict[str, str]]]) -> Corpus:

@@ -14,7 +14,8 @@ from bonanza.corpus.readers.rows import Fields, Row, Table, parsed_if_text, well
 from bonanza.records import Document, Question, Skipped, content_id
 from bonanza.settings import FilterSettings
 
-LARGE, GROUP = 1 << 23, 256  # [ours] bytes of a file that is a part by itself; small files in a part, on average
+LARGE = 1 << 22  # [ours] bytes of a file that is a part by itself, and of a group of small ones on average
+OVERHEAD = 1 << 14  # [ours] bytes that a small file counts for beside its own: at most some 256 to a group on average
 READER_VERSION = "3"  # part of every fingerprint: raise it when the same files would give other documents
 FILTERS_VERSION = "filters-1"  # the same for what the filters leave out
 
@@ -53,16 +54,16 @@ class Corpus:
     def parts(self) -> Sequence[Corpus]:
         """Itself in pieces that can be read by themselves, in order: large files alone, small ones in groups.
 
-        A group ends where the hash of a file says so, so a file more or less changes its own group alone.
+        A group ends where the hash of a file falls below its size, so a file more or less changes its own group alone.
         """
         if self.limit is not None:
             return [self]
         groups: list[list[int]] = [[]]
         for number, table in enumerate(self.tables):
-            alone = table.size() > LARGE
-            groups += [[]] if alone else []
+            size = table.size()
+            groups += [[]] if size > LARGE else []
             groups[-1].append(number)
-            groups += [[]] if alone or int(self.hashes[number], 16) % GROUP == 0 else []
+            groups += [[]] if int(self.hashes[number], 16) % LARGE < size + OVERHEAD else []
         return [self._part(group) for group in groups if group]
 
     def _part(self, numbers: Sequence[int]) -> Corpus:
