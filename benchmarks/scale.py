@@ -120,6 +120,7 @@ class Stages:
         began = time.perf_counter()
         yield
         self.found[name] = [time.perf_counter() - began, peak()]
+        print(f"{name}: {self.found[name][0]:.2f} s", file=sys.stderr, flush=True)
 
 
 def peak() -> float:

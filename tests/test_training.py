@@ -86,11 +86,11 @@ def test_samples_that_are_too_long_are_cut_or_left_out_and_counted(tiny_models):
 
 def test_the_recipe_is_the_papers_or_fits_the_data():
     settings = TrainSettings("data", "local")
-    few = [200] * 100
-    assert recipe_of(replace(settings, preset="paper"), few, 64, "cpu") == Recipe(4, 512, 2, 1e-5, 64)
+    few = 100
+    assert recipe_of(replace(settings, preset="paper"), few, 64, "cpu") == Recipe(4, 512, 1, 1e-5, 64)
     assert recipe_of(replace(settings, preset="paper", full=True), few, 64, "cuda") == Recipe(2, 512, 8, 1e-5, 64)
-    assert recipe_of(settings, few, 64, "cpu") == Recipe(4, 4, 2, 3e-4, 64)
-    assert recipe_of(settings, [50] * 60_000, 64, "cuda").batch_size == 512
+    assert recipe_of(settings, few, 64, "cpu") == Recipe(4, 4, 1, 3e-4, 64)
+    assert recipe_of(settings, 60_000, 64, "cuda").batch_size == 512
     assert recipe_of(replace(settings, batch_size=7), few, 64, "cuda").rows_at_once == 7
     assert recipe_of(replace(settings, batch_size=9), few, 64, "cpu").rows_at_once == 1
 

@@ -45,7 +45,7 @@ ADAPTER, MODEL = "adapter", "model"
 TRAINING_FILE = "train.jsonl"  # of a run of extract
 FREE = ("data", "checkpoint_seconds")  # settings that do not decide the outcome; the data's content does
 PAPER_BATCH, LEAST_STEPS = 512, 25  # [paper]; [ours] steps an epoch has at least, where there are as many samples
-GPU_ROWS, CPU_TOKENS = 8, 400  # [ours] at once; a processor gains nothing from more, and would pad in vain
+GPU_ROWS, CPU_ROWS = 8, 1  # [ours] at once; a processor gains nothing from more, and would pad in vain
 LOGGED = 200  # figures of the loss that are kept, about
 WRITING_SHARE = 20  # [ours] computing takes at least so many times as long as writing checkpoints
 SECONDS_BETWEEN_LINES = 5.0
@@ -250,7 +250,7 @@ def _job(settings: TrainSettings, data: InstructionData, language_model: Languag
     if not lessons.kept:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in lessons.left_out.items())
         raise SettingsError(f"{data.path}: no sample can be trained on ({reasons}). Raise --max-tokens.")
-    recipe = recipe_of(settings, [len(lesson.ids) for lesson in lessons.kept], most, language_model.device)
+    recipe = recipe_of(settings, len(lessons.kept), most, language_model.device)
     return _Job(settings, data, lessons, recipe, language_model, out)
 
 
@@ -270,14 +270,13 @@ def lessons_of(samples: Sequence[Sample], writer: Writer, most_tokens: int, cut:
     return Lessons(kept, shortened, dict(left_out))
 
 
-def recipe_of(settings: TrainSettings, lengths: Sequence[int], max_tokens: int, device: str) -> Recipe:
+def recipe_of(settings: TrainSettings, samples: int, max_tokens: int, device: str) -> Recipe:
     """Fill in what the settings leave open: EQUAL's values, or those that fit few samples and small models."""
     paper = settings.preset == "paper"
-    few = max(1, len(lengths) // LEAST_STEPS)
+    few = max(1, samples // LEAST_STEPS)
     batch = settings.batch_size or (PAPER_BATCH if paper else min(PAPER_BATCH, few))
     rate = settings.learning_rate or (1e-5 if paper or settings.full else 3e-4)
-    fitting = max(1, CPU_TOKENS * len(lengths) // sum(lengths)) if device == "cpu" else GPU_ROWS
-    most = settings.rows_at_once or fitting
+    most = settings.rows_at_once or (CPU_ROWS if device == "cpu" else GPU_ROWS)
     at_once = next(rows for rows in range(min(most, batch), 0, -1) if batch % rows == 0)
     return Recipe(settings.epochs or (2 if settings.full else 4), batch, at_once, rate, max_tokens)
 
