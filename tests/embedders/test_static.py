@@ -124,7 +124,7 @@ def test_texts_on_one_matter_are_nearer_than_texts_on_two(fitted: static.StaticE
 
 
 def test_token_weights_are_one_plus_the_logarithm_of_the_count(fitted: static.StaticEmbedder) -> None:
-    weights = token_weights(fitted.tokenizer, ["bread bread bread boats", ""], len(fitted.table)).toarray()
+    weights = token_weights(fitted.words, ["bread bread bread boats", ""], len(fitted.table)).toarray()
     ids = {token: fitted.tokenizer.token_to_id(token) for token in ("bread", "boats")}
     assert weights[0, ids["bread"]] == pytest.approx(1 + np.log(3))
     assert weights[0, ids["boats"]] == pytest.approx(1.0)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonanza.algorithms.info_nce import unit_rows
+from bonanza.embedders.words import WordTokens
 
 Matrix = NDArray[np.float32]
 
@@ -37,9 +38,14 @@ RECIPE = f"static-1-{VOCABULARY}-{DIMENSIONS}-{RARITY}-{SAMPLE}-{SAMPLE_CHARACTE
 class StaticEmbedder:
     """Token vectors. `name` carries a hash of vocabulary and table, so that equal names mean equal vectors."""
 
-    tokenizer: Any  # tokenizers.Tokenizer
+    words: WordTokens
     table: Matrix  # (vocabulary, dim)
     name: str
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizers.Tokenizer."""
+        return self.words.tokenizer
 
     @property
     def dim(self) -> int:
@@ -60,11 +66,11 @@ class StaticEmbedder:
 
     def _batches(self, texts: Sequence[str]) -> Iterator[Any]:
         for start in range(0, len(texts), BATCH):
-            yield token_weights(self.tokenizer, texts[start : start + BATCH], len(self.table))
+            yield token_weights(self.words, texts[start : start + BATCH], len(self.table))
 
     def with_table(self, table: Matrix) -> StaticEmbedder:
         """The same tokens with other vectors."""
-        return StaticEmbedder(self.tokenizer, table, _name(self.tokenizer, table))
+        return StaticEmbedder(self.words, table, _name(self.tokenizer, table))
 
     def save(self, folder: Path) -> None:
         """Write tokenizer and table, whole or not at all; where another process was first, its files stay."""
@@ -90,7 +96,7 @@ def load_static(folder: Path) -> StaticEmbedder | None:
         return None
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     table = np.load(folder / "table.npy", allow_pickle=False)
-    return StaticEmbedder(tokenizer, table, _name(tokenizer, table))
+    return StaticEmbedder(WordTokens(tokenizer), table, _name(tokenizer, table))
 
 
 def fit_static(texts: Sequence[str], seed: int = 0) -> StaticEmbedder:
@@ -101,12 +107,13 @@ def fit_static(texts: Sequence[str], seed: int = 0) -> StaticEmbedder:
     clipped = [text[:SAMPLE_CHARACTERS] for text in texts]
     tokenizer = _trained_tokenizer(clipped)
     size = tokenizer.get_vocab_size()
-    counts = StaticEmbedder(tokenizer, np.zeros((size, 1), np.float32), "").features(clipped)
+    words = WordTokens(tokenizer)
+    counts = StaticEmbedder(words, np.zeros((size, 1), np.float32), "").features(clipped)
     document_frequency = np.bincount(counts.indices, minlength=size)
     smoothed = np.log((1 + len(clipped)) / (1 + document_frequency)) + 1.0  # as in scikit-learn
     inverse = smoothed**RARITY
     table = (_token_directions(counts, inverse, seed) * inverse[:, None]).astype(np.float32)
-    return StaticEmbedder(tokenizer, table, _name(tokenizer, table))
+    return StaticEmbedder(words, table, _name(tokenizer, table))
 
 
 def _trained_tokenizer(texts: Sequence[str]) -> Any:
@@ -137,14 +144,12 @@ def _token_directions(counts: Any, inverse: NDArray[np.float64], seed: int) -> N
     return np.asarray(components.T, dtype=np.float64)
 
 
-def token_weights(tokenizer: Any, texts: Sequence[str], vocabulary: int) -> Any:
+def token_weights(words: WordTokens, texts: Sequence[str], vocabulary: int) -> Any:
     """``1 + log(count)`` of each token of each text: sparse float32 array, shape (len(texts), vocabulary)."""
     from scipy.sparse import csr_matrix
 
-    encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-    lengths = [len(encoding.ids) for encoding in encodings]
-    tokens = np.fromiter((token for encoding in encodings for token in encoding.ids), np.int64, sum(lengths))
-    places, counts = np.unique(np.repeat(np.arange(len(texts)), lengths) * vocabulary + tokens, return_counts=True)
+    tokens, rows = words.of(texts)
+    places, counts = np.unique(rows * vocabulary + tokens, return_counts=True)
     weights = (1.0 + np.log(counts)).astype(np.float32)
     return csr_matrix((weights, (places // vocabulary, places % vocabulary)), (len(texts), vocabulary))
 
