@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from bonanza.errors import FolderError, SettingsError, TargetError
+from bonanza.evaluation import written
 from bonanza.evaluation.evaluate import evaluate, with_adapter
-from bonanza.evaluation.written import EXACT, LOSS, generated
+from bonanza.evaluation.written import EXACT, LOSS, continued
 from bonanza.language_models import open_language_model
 from bonanza.settings import EvaluateSettings, TrainSettings
-from bonanza.training import train
+from bonanza.training import Writer, train
 
 TASK = """
 task: lakes
@@ -96,7 +97,24 @@ def test_another_base_may_be_named(adapter, pairs, cache, tiny_models):
 def test_padding_does_not_change_what_a_model_says(tiny_models):
     opened = open_language_model(f"hf:{tiny_models / 'llama'}")
     prompts = [opened.tokenizer(text).input_ids for text in ("How deep?", "How deep is the lake at its shore?")]
-    assert generated(opened, prompts, 12) == [generated(opened, [prompt], 12)[0] for prompt in prompts]
+    assert continued(opened, prompts, 12) == [continued(opened, [prompt], 12)[0] for prompt in prompts]
+
+
+@pytest.mark.parametrize("first", [1, 3, 12, 40])
+def test_long_answers_are_broken_off_and_taken_up_again_without_a_trace(adapter, pairs, cache, monkeypatch, first):
+    settings = EvaluateSettings(str(adapter), str(pairs), answer_tokens=12, batch_size=2)
+    whole = evaluate(settings, None, cache).summary["items"]
+    monkeypatch.setattr(written, "FIRST_TOKENS", first)
+    assert evaluate(settings, None, cache).summary["items"] == whole
+
+
+def test_an_answer_ends_with_the_models_mark_of_the_end(tuned, pairs):
+    opened = open_language_model(f"hf:{tuned / 'model'}")
+    question = json.loads(pairs.read_text().splitlines()[0])["question"]
+    (said,) = continued(opened, [Writer(opened.tokenizer, "chat").prompt(question)], 60)
+    assert len(said) < 60
+    assert said[-1] == opened.tokenizer.eos_token_id
+    assert opened.tokenizer.eos_token_id not in said[:-1]
 
 
 def test_targets_and_folders_that_are_not_there_are_refused(adapter, tmp_path, pairs, cache):

@@ -7,6 +7,7 @@ training and scoring, an embedded or freshly tuned model is used as it is, and n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from bonanza.training import Writer
 
 EXACT, LOSS = "exact match", "answer loss (nats per token)"
 LONGER, MOST_ANSWER_TOKENS, LEAST_ANSWER_TOKENS = 1.25, 256, 16  # [ours] than the longest answer of the file
+FIRST_TOKENS = 32  # [ours] of all answers, before any is longer
 
 Told = Callable[[str], None]
 
@@ -65,44 +67,56 @@ class WrittenExam:
         return Marks(values, tokens)
 
     def _answers(self, language_model: LanguageModel) -> list[str]:
-        """What the model says to each question, longest prompts first; always its likeliest next token."""
-        writer = Writer(language_model.tokenizer, self._settings.scorer.template)
-        most = self._settings.answer_tokens or self._usual_length(writer)
-        most = min(most, language_model.context_tokens // 2)
-        prompts = [writer.prompt(pair.question)[most - language_model.context_tokens :] for pair in self._pairs]
-        order = sorted(range(len(prompts)), key=lambda place: -len(prompts[place]))
-        answers: dict[int, str] = {}
-        for start in range(0, len(order), self._settings.batch_size):
-            places = order[start : start + self._settings.batch_size]
-            answers |= zip(places, generated(language_model, [prompts[place] for place in places], most), strict=True)
-            self._tell(f"{len(answers):,} of {len(order):,} questions answered")
-        return [answers[place] for place in range(len(order))]
+        """What the model says to each question: always its likeliest next token."""
+        writer, room = Writer(language_model.tokenizer, self._settings.scorer.template), language_model.context_tokens
+        most = min(self._settings.answer_tokens or self._usual_length(writer), room // 2)
+        said = self._said(language_model, [writer.prompt(pair.question)[most - room :] for pair in self._pairs], most)
+        return [text.strip() for text in language_model.tokenizer.batch_decode(said, skip_special_tokens=True)]
+
+    def _said(self, language_model: LanguageModel, prompts: Sequence[list[int]], most: int) -> list[list[int]]:
+        """First the beginnings of all answers, then the rest of the long ones: short answers do not wait for them."""
+        said: list[list[int]] = [[] for _ in prompts]
+        ends, going, size = ends_of(language_model), set(range(len(prompts))), self._settings.batch_size
+        for begun, wanted in pairwise((0, *sorted({min(FIRST_TOKENS, most), most}))):
+            order = sorted(going, key=lambda place: (-len(prompts[place]), place))
+            for places in (order[start : start + size] for start in range(0, len(order), size)):
+                texts = [prompts[place] + said[place] for place in places]
+                for place, more in zip(places, continued(language_model, texts, wanted - begun), strict=True):
+                    said[place] += more
+                going -= {place for place in places if wanted == most or said[place][-1] in ends}
+                self._tell(f"{len(prompts) - len(going):,} of {len(prompts):,} questions answered")
+        return said
 
     def _usual_length(self, writer: Writer) -> int:
         longest = max(len(writer.tokens(pair.answer)) for pair in self._pairs)
         return min(MOST_ANSWER_TOKENS, max(LEAST_ANSWER_TOKENS, int(LONGER * longest)))
 
 
-def generated(language_model: LanguageModel, prompts: Sequence[list[int]], most_tokens: int) -> list[str]:
-    """What the model says after each prompt, up to its mark of the end; prompts are padded at their beginning."""
+def continued(language_model: LanguageModel, texts: Sequence[list[int]], most_tokens: int) -> list[list[int]]:
+    """What the model adds to each text, up to its mark of the end; texts are padded at their beginning."""
     import torch
     import transformers
 
     toolkit: Any = transformers
-    model, tokenizer = language_model.model, language_model.tokenizer
-    width, padding = max(map(len, prompts)), tokenizer.eos_token_id or 0
-    ids = torch.tensor([[padding] * (width - len(prompt)) + prompt for prompt in prompts])
-    attended = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    model, ends = language_model.model, ends_of(language_model)
+    width, padding = max(map(len, texts)), language_model.tokenizer.eos_token_id or 0
+    ids = torch.tensor([[padding] * (width - len(text)) + text for text in texts])
+    attended = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in texts])
     plain = toolkit.GenerationConfig(
-        max_new_tokens=most_tokens, do_sample=False, pad_token_id=padding, eos_token_id=_ends(language_model) or None
+        max_new_tokens=most_tokens, do_sample=False, pad_token_id=padding, eos_token_id=ends or None
     )
     with torch.inference_mode():
         shown = {"input_ids": ids.to(model.device), "attention_mask": attended.to(model.device)}
-        said = model.generate(**shown, generation_config=plain)[:, width:]
-    return [text.strip() for text in tokenizer.batch_decode(said.tolist(), skip_special_tokens=True)]
+        said = model.generate(**shown, generation_config=plain)[:, width:].tolist()
+    return [_up_to(ends, tokens) for tokens in said]
 
 
-def _ends(language_model: LanguageModel) -> list[int]:
+def _up_to(ends: Sequence[int], tokens: list[int]) -> list[int]:
+    last = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
+    return tokens[: last + 1]
+
+
+def ends_of(language_model: LanguageModel) -> list[int]:
     """Tokens that end an answer: the tokenizer's, and those that the model comes with."""
     configured = getattr(language_model.model.generation_config, "eos_token_id", None)
     own = configured if isinstance(configured, list) else [configured]
