@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from bonanza.errors import FolderError, SettingsError
 from bonanza.language_models import open_language_model
 from bonanza.records import Sample, Turn
 from bonanza.settings import TrainSettings
-from bonanza.training import COMPLETE, Recipe, Writer, lessons_of, recipe_of, train, tuned_at
+from bonanza.training import COMPLETE, Recipe, Writer, keeps_apart, lessons_of, recipe_of, train, tuned_at
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
 
@@ -87,12 +88,45 @@ def test_samples_that_are_too_long_are_cut_or_left_out_and_counted(tiny_models):
 def test_the_recipe_is_the_papers_or_fits_the_data():
     settings = TrainSettings("data", "local")
     few = 100
-    assert recipe_of(replace(settings, preset="paper"), few, 64, "cpu") == Recipe(4, 512, 1, 1e-5, 64)
-    assert recipe_of(replace(settings, preset="paper", full=True), few, 64, "cuda") == Recipe(2, 512, 8, 1e-5, 64)
-    assert recipe_of(settings, few, 64, "cpu") == Recipe(4, 4, 1, 3e-4, 64)
-    assert recipe_of(settings, 60_000, 64, "cuda").batch_size == 512
-    assert recipe_of(replace(settings, batch_size=7), few, 64, "cuda").rows_at_once == 7
-    assert recipe_of(replace(settings, batch_size=9), few, 64, "cpu").rows_at_once == 1
+    assert recipe_of(replace(settings, preset="paper"), few, 64, "cpu", True) == Recipe(4, 512, 4, True, 1e-5, 64)
+    assert recipe_of(replace(settings, preset="paper", full=True), few, 64, "cuda", False) == Recipe(
+        2, 512, 8, False, 1e-5, 64
+    )
+    assert recipe_of(settings, few, 64, "cpu", True) == Recipe(4, 4, 4, True, 3e-4, 64)
+    assert recipe_of(settings, few, 64, "cpu", False) == Recipe(4, 4, 1, False, 3e-4, 64)
+    assert recipe_of(settings, 60_000, 64, "cuda", False).batch_size == 512
+    assert recipe_of(replace(settings, batch_size=7), few, 64, "cuda", False).rows_at_once == 7
+    assert recipe_of(replace(settings, batch_size=9), few, 64, "cpu", True).rows_at_once == 3
+
+
+def test_samples_in_one_row_are_learned_as_one_at_a_time(settings, tmp_path):
+    still = replace(settings, batch_size=4)
+    joined = train(still, tmp_path / "joined")
+    single = train(replace(still, rows_at_once=1), tmp_path / "single")
+    assert (joined.summary["recipe"]["joined"], single.summary["recipe"]["joined"]) == (True, False)
+    losses = [[entry["loss"] for entry in one.summary["losses"]] for one in (joined, single)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["llama", "plain-llama", "gpt2"])
+def test_models_that_keep_samples_apart_say_of_each_what_they_say_of_it_alone(tiny_models, name):
+    model, first, second = open_language_model(f"hf:{tiny_models / name}"), [5, 6, 7, 8], [9, 8, 7]
+    assert keeps_apart(model, first)
+    positions = torch.tensor([[0, 1, 2, 3, 0, 1, 2]])
+    with torch.inference_mode():
+        joined = model.model(input_ids=torch.tensor([first + second]), position_ids=positions, use_cache=False).logits
+        alone = model.model(input_ids=torch.tensor([second])).logits
+    torch.testing.assert_close(joined[:, 4:], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_models_that_see_across_samples_or_know_no_positions_are_told(tiny_models):
+    model = open_language_model(f"hf:{tiny_models / 'llama'}")
+    blind = lambda input_ids, position_ids, use_cache: model.model(input_ids=input_ids, use_cache=use_cache)
+    without = lambda input_ids, use_cache: model.model(input_ids=input_ids, use_cache=use_cache)
+    assert keeps_apart(model, [5, 6, 7])
+    for call in (blind, without):
+        call.config = model.model.config
+        assert not keeps_apart(replace(model, model=call), [5, 6, 7])
 
 
 def test_a_stopped_training_resumes_to_the_same_weights(settings, tmp_path):

@@ -455,7 +455,7 @@ class TrainSettings:
     template: Literal["chat", "plain"] = "chat"  # the model's own; plain [ours] where it has none
     max_tokens: Positive = 2_048  # [ours] of a sample; never more than the model can read
     too_long: Literal["cut", "leave out"] = "cut"  # [ours] cut: the end of a longer sample is lost
-    rows_at_once: Positive | None = None  # samples in memory together; None: 8, on a processor 1 [ours]
+    rows_at_once: Positive | None = None  # samples in memory together; None: 8, on a processor 4 [ours]
     gradient_checkpointing: bool = False  # less memory, a third slower
     seed: Count = 0
     checkpoint_seconds: NotNegative = 60.0  # [ours] at most so much work is lost, or 20 times what a checkpoint takes

@@ -45,7 +45,7 @@ ADAPTER, MODEL = "adapter", "model"
 TRAINING_FILE = "train.jsonl"  # of a run of extract
 FREE = ("data", "checkpoint_seconds")  # settings that do not decide the outcome; the data's content does
 PAPER_BATCH, LEAST_STEPS = 512, 25  # [paper]; [ours] steps an epoch has at least, where there are as many samples
-GPU_ROWS, CPU_ROWS = 8, 1  # [ours] at once; a processor gains nothing from more, and would pad in vain
+GPU_ROWS, CPU_ROWS = 8, 4  # [ours] at once; a processor gains nothing from more, and pads for nothing
 LOGGED = 200  # figures of the loss that are kept, about
 WRITING_SHARE = 20  # [ours] computing takes at least so many times as long as writing checkpoints
 SECONDS_BETWEEN_LINES = 5.0
@@ -106,6 +106,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Lessons:
+    joined: bool  # these stand in one row, without padding
     """All that is trained on, and what is not."""
 
     kept: Sequence[Lesson]
@@ -202,6 +203,7 @@ def tuned_at(name: str) -> Tuned | None:
 
 def open_fresh(name: str) -> LanguageModel:
     """Open a model that nobody else holds, so that it may be changed; pickled weights in a folder are refused."""
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False")  # GPT-2; what it should be is clear
     folder = Path(name.removeprefix(HUGGING_FACE)).expanduser()
     if name != EMBEDDED and folder.is_dir() and not any(folder.glob("*.safetensors")):
         raise SettingsError(f"{folder}: holds no *.safetensors. Weights in other formats are not read; convert them.")
@@ -250,7 +252,8 @@ def _job(settings: TrainSettings, data: InstructionData, language_model: Languag
     if not lessons.kept:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in lessons.left_out.items())
         raise SettingsError(f"{data.path}: no sample can be trained on ({reasons}). Raise --max-tokens.")
-    recipe = recipe_of(settings, len(lessons.kept), most, language_model.device)
+    apart = language_model.device == "cpu" and keeps_apart(language_model, lessons.kept[0].ids)
+    recipe = recipe_of(settings, len(lessons.kept), most, language_model.device, apart)
     return _Job(settings, data, lessons, recipe, language_model, out)
 
 
@@ -270,15 +273,34 @@ def lessons_of(samples: Sequence[Sample], writer: Writer, most_tokens: int, cut:
     return Lessons(kept, shortened, dict(left_out))
 
 
-def recipe_of(settings: TrainSettings, samples: int, max_tokens: int, device: str) -> Recipe:
+def keeps_apart(language_model: LanguageModel, ids: list[int]) -> bool:
+    """Whether samples that stand in one row do not see each other if their positions begin anew. Not all models do."""
+    import torch
+
+    model, others = language_model.model, [(token + 1) % language_model.model.config.vocab_size for token in ids]
+    positions = torch.tensor([[*range(len(ids)), *range(len(ids))]])
+    with torch.inference_mode():
+        try:
+            first, second = (
+                model(input_ids=torch.tensor([before + ids]), position_ids=positions, use_cache=False).logits
+                for before in (ids, others)
+            )
+        except TypeError:  # a model without positions
+            return False
+    return torch.equal(first[:, len(ids) :], second[:, len(ids) :])
+
+
+def recipe_of(settings: TrainSettings, samples: int, max_tokens: int, device: str, apart: bool) -> Recipe:
     """Fill in what the settings leave open: EQUAL's values, or those that fit few samples and small models."""
     paper = settings.preset == "paper"
     few = max(1, samples // LEAST_STEPS)
     batch = settings.batch_size or (PAPER_BATCH if paper else min(PAPER_BATCH, few))
     rate = settings.learning_rate or (1e-5 if paper or settings.full else 3e-4)
-    most = settings.rows_at_once or (CPU_ROWS if device == "cpu" else GPU_ROWS)
+    usual = GPU_ROWS if device != "cpu" else CPU_ROWS if apart else 1
+    most = settings.rows_at_once or usual
     at_once = next(rows for rows in range(min(most, batch), 0, -1) if batch % rows == 0)
-    return Recipe(settings.epochs or (2 if settings.full else 4), batch, at_once, rate, max_tokens)
+    joined = apart and at_once > 1
+    return Recipe(settings.epochs or (2 if settings.full else 4), batch, at_once, joined, rate, max_tokens)
 
 
 def _tuned(job: _Job, watcher: Watcher, stopping: Callable[[], bool]) -> TrainResult:
@@ -322,6 +344,7 @@ def _trainer(job: _Job) -> Any:
             train_dataset=Dataset.from_list([lesson.row() for lesson in job.lessons.kept]),
             processing_class=tokenizer,
             peft_config=None if job.settings.full else adapter,
+        padding_free=recipe.joined,
         )
     trainer.remove_callback(PrinterCallback)
     return trainer
