@@ -36,7 +36,7 @@ from bonanza.embedders.static import RECIPE, SAMPLE, StaticEmbedder, fit_static,
 from bonanza.errors import FolderError, MissingExtraError, SettingsError
 from bonanza.executors.concurrent import ConcurrentExecutor
 from bonanza.executors.local import LocalExecutor
-from bonanza.executors.ray import RayEmbedding, RayExecutor, check_executor, connected
+from bonanza.executors.ray import RayEmbedding, RayExecutor, RayScoring, check_executor, connected
 from bonanza.extractors.local import LocalExtractor
 from bonanza.extractors.recorded import RecordedExtractor
 from bonanza.extractors.replay import ReplayExtractor
@@ -54,10 +54,12 @@ from bonanza.interfaces import (
     Extractor,
     Judge,
     Matrix,
+    Passage,
     Policy,
     Pool,
     Priced,
     Reader,
+    Score,
     Screen,
     Selector,
     TokenScorer,
@@ -76,7 +78,7 @@ from bonanza.policies.tsds import TsdsPolicy
 from bonanza.records import Document, Knowledge, Reading, Sample, Target, Usage
 from bonanza.scorers.journaled import JournaledScorer
 from bonanza.scorers.server import ServerScorer
-from bonanza.scorers.transformers import TransformersScorer
+from bonanza.scorers.transformers import SpreadScorer, TransformersScorer
 from bonanza.selectors.delift import DeliftSelector
 from bonanza.selectors.entropies import Told
 from bonanza.selectors.knowledge import KnowledgeBase
@@ -85,7 +87,7 @@ from bonanza.selectors.plain import KCenterSelector, LengthSelector, NearestSele
 from bonanza.selectors.recost import RecostSelector
 from bonanza.settings import (
     CompareSettings,
-    ConnectionSettings,
+    IndexSettings,
     RecostSettings,
     RefineSettings,
     RunSettings,
@@ -98,6 +100,7 @@ from bonanza.settings import (
 Fetch = Callable[[Sequence[int]], list[Document]]
 Read = Callable[[Document], Reading]
 Costs = NDArray[np.float64]
+Placed = RunSettings | IndexSettings | SelectSettings  # settings that say where the work is done
 
 POLICIES = ("adaptive", "equal", "nearest", "round_robin", "dsir", "tsds", "random")
 # Policies of a comparison with settings of their own
@@ -192,7 +195,7 @@ def _say_where(settings: RunSettings, tell: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def at_hand(settings: RunSettings, tell: Callable[[str], None]) -> Iterator[None]:
+def at_hand(settings: Placed, tell: Callable[[str], None]) -> Iterator[None]:
     """Be connected to where the work is done."""
     if settings.executor == LOCAL:
         yield
@@ -302,7 +305,9 @@ def build_vectors(store: Store, embedder: Embedder, embed_all: EmbedAll | None =
     return embed_corpus(texts, len(store), embedder, store.path, embed_all if worth_it else None)
 
 
-def embedding(settings: RunSettings, embedder: Embedder, tell: Callable[[str], None]) -> EmbedAll | None:
+def embedding(
+    settings: RunSettings | IndexSettings, embedder: Embedder, tell: Callable[[str], None]
+) -> EmbedAll | None:
     """What has texts embedded elsewhere, where the settings say so."""
     if settings.executor == LOCAL:
         return None
@@ -594,6 +599,19 @@ def check_selection(method: str, lm: str, given: Mapping[str, str | None]) -> No
         raise SettingsError(f"lm {lm!r} is not known. There are: local, hf:PATH, openai:MODEL.")
 
 
+def check_place(settings: SelectSettings) -> None:
+    """Refuse to score elsewhere what a server scores.
+
+    Raises
+    ------
+    SettingsError
+        Saying so, or naming the executors that there are.
+    """
+    check_executor(settings.executor)
+    if settings.executor != LOCAL and settings.lm.startswith(SERVER):
+        raise SettingsError(f"lm {settings.lm!r} is asked from here; executor {settings.executor!r} has no part in it.")
+
+
 @dataclass(frozen=True)
 class SelectionInputs:
     """What selectors look at besides the samples."""
@@ -626,33 +644,56 @@ def _recost(settings: RecostSettings, inputs: SelectionInputs) -> Selector:
     return RecostSelector(settings, inputs.scorer(), KnowledgeBase(inputs.knowledge, embedder), embedder, inputs.tell)
 
 
-def selection_inputs(settings: SelectSettings, samples: Sequence[Sample], cache: Path, tell: Told) -> SelectionInputs:
+def selection_inputs(
+    settings: SelectSettings, samples: Sequence[Sample], cache: Path, tell: Told, say: Callable[[str], None]
+) -> SelectionInputs:
     """The files that the settings name. A static embedder is learned from samples and knowledge."""
     target = read_target(settings.target) if settings.target else Target(())
     knowledge = read_knowledge(settings.knowledge) if settings.knowledge else []
     return SelectionInputs(
         knowledge, target, lambda: _select_embedder(settings.embedder, samples, knowledge),
-        lambda: build_scorer(settings.lm, settings.scorer, settings.connection, cache), tell,
+        lambda: build_scorer(settings.lm, settings.scorer, settings, cache, say), tell,
     )  # fmt: skip
 
 
 def refine_inputs(
-    settings: RunSettings, target: Target, embedder: Embedder, cache: Path, tell: Told
+    settings: RunSettings, target: Target, embedder: Embedder, cache: Path, tell: Told, say: Callable[[str], None]
 ) -> SelectionInputs:
     """The reference set as knowledge and as target, the run's own embedder."""
     refine = settings.refine
     return SelectionInputs(
         knowledge_of(target), target, lambda: embedder,
-        lambda: build_scorer(refine.lm, refine.scorer, settings.connection, cache), tell,
+        lambda: build_scorer(refine.lm, refine.scorer, settings, cache, say), tell,
     )  # fmt: skip
 
 
-def build_scorer(lm: str, settings: ScorerSettings, connection: ConnectionSettings, cache: Path) -> TokenScorer:
-    """The language model that scores responses, with a journal of its scores."""
+def build_scorer(
+    lm: str, scorer: ScorerSettings, settings: RunSettings | SelectSettings, cache: Path, say: Callable[[str], None]
+) -> TokenScorer:
+    """The language model that scores responses, here or elsewhere, with a journal of its scores."""
     if lm.startswith(SERVER):
         key = os.environ.get("OPENAI_API_KEY")
-        return JournaledScorer(ServerScorer(lm.removeprefix(SERVER), connection, key), cache / SCORES)
-    return JournaledScorer(TransformersScorer(open_language_model(lm), settings), cache / SCORES)
+        return JournaledScorer(ServerScorer(lm.removeprefix(SERVER), settings.connection, key), cache / SCORES)
+    here = TransformersScorer(open_language_model(lm), scorer)
+    if settings.executor == LOCAL:
+        return JournaledScorer(here, cache / SCORES)
+    make = partial(scoring_of, lm, scorer, here.name)
+    score_all = RayScoring(make, settings.ray.processors or 1, settings.ray, say)
+    return JournaledScorer(SpreadScorer(here, score_all), cache / SCORES)
+
+
+def scoring_of(lm: str, settings: ScorerSettings, name: str) -> Callable[[list[Passage]], list[Score]]:
+    """What scores a batch of passages on another machine; it must be what scores them here.
+
+    Raises
+    ------
+    SettingsError
+        If this machine would score them by another model.
+    """
+    scorer = TransformersScorer(open_language_model(lm), settings)
+    if scorer.name != name:
+        raise SettingsError(f"responses would be scored by {scorer.name!r}, not by {name!r}. Install the same model.")
+    return scorer.score_batch
 
 
 def _select_embedder(name: str, samples: Sequence[Sample], knowledge: Sequence[Knowledge]) -> Embedder:

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 from bonanza import build
 from bonanza.corpus.joined import JoinedStore, Store
 from bonanza.corpus.readers import Fields, open_corpus
-from bonanza.errors import FolderError
-from bonanza.files import write_text
+from bonanza.executors.ray import check_executor
+from bonanza.files import refuse_foreign, write_text
 from bonanza.settings import IndexSettings, as_mapping
 from bonanza.version import __version__
 
@@ -59,7 +59,8 @@ def index(settings: IndexSettings, out: Path, watcher: Watcher | None = None) ->
         If the corpus cannot be read, or the folder holds something else.
     """
     watcher, seconds = watcher or Silent(), dict[str, float]()
-    _refuse_foreign(out)
+    check_executor(settings.executor)
+    refuse_foreign(out, NAME, "index of bonanza", harmless=())
     out.mkdir(parents=True, exist_ok=True)
     if not (out / NAME).exists():
         write_text(out / NAME, "{}\n")  # what a killed process leaves is known to be an index
@@ -68,9 +69,9 @@ def index(settings: IndexSettings, out: Path, watcher: Watcher | None = None) ->
         fields = Fields(settings.text_field, settings.id_field, settings.recorded)
         store = build.build_store(open_corpus(settings.corpus, fields, filters=settings.filters), out)
     watcher.stage("embedding the corpus")
-    with _timed(seconds, "embed"):
+    with build.at_hand(settings, watcher.stage), timed(seconds, "embed"):
         embedder = build.build_index_embedder(settings.embedder, store)
-        build.build_vectors(store, embedder)
+        build.build_vectors(store, embedder, build.embedding(settings, embedder, watcher.stage))
     summary = _summary(settings, store, embedder.name, seconds)
     write_text(out / NAME, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     return IndexResult(out, summary)

@@ -209,7 +209,7 @@ def _prepared(
     cleaner = build.build_cleaner(settings, store, items, embedder)
     met = overlaps(target, items, settings.cleaning.decontamination, embedder) if items else []
     parts = Parts(pool, policy, extractor, executor, cleaner, journal, account, build.build_screen(settings))
-    selection = build.refine_inputs(settings, target, embedder, cache, watcher.scored)
+    selection = build.refine_inputs(settings, target, embedder, cache, watcher.scored, watcher.stage)
     unknown = len(store) - len(pool)
     return _Job(settings, target, store.skipped, unknown, met, embedder, parts, cleaner, selection, journal, clock)
 

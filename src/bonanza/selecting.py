@@ -113,6 +113,7 @@ def select(
     watcher, cache, began = watcher or Silent(), cache or build.default_cache(), time.perf_counter()
     given = {"knowledge": settings.knowledge, "target": settings.target}
     build.check_selection(settings.method, settings.lm, given)
+    build.check_place(settings)
     if out is not None:
         require_same_format(settings.data, out)
     if scores is not None:
@@ -120,10 +121,11 @@ def select(
     watcher.stage("reading the samples")
     data = read_samples(settings.data)
     keep = count_of(settings.keep, len(data.samples))
-    watcher.stage("looking at the samples")
-    inputs = build.selection_inputs(settings, data.samples, cache, watcher.scored)
-    selector = build.build_selector(settings.method, settings, inputs)
-    selection = selector.select(data.samples, keep, np.random.default_rng(settings.seed))
+    with build.at_hand(settings, watcher.stage):
+        watcher.stage("looking at the samples")
+        inputs = build.selection_inputs(settings, data.samples, cache, watcher.scored, watcher.stage)
+        selector = build.build_selector(settings.method, settings, inputs)
+        selection = selector.select(data.samples, keep, np.random.default_rng(settings.seed))
     result = SelectResult(data, selection, _summary(settings, data, keep, selection, time.perf_counter() - began))
     if out is not None:
         write_rows(settings.data, result.rows, out)

@@ -188,6 +188,7 @@ class RaySettings:
 
     workers: Positive | None = None  # None: as many as the nodes have processors for; more: for an autoscaler to add
     processors: Above | None = None  # that each takes. None: 1, or local.threads for the embedded model [ours]
+    gpus: NotNegative = 0.0  # that each takes; Ray hides the GPUs from those that take none
     give_up_after: Above = 600.0  # [ours] seconds without any worker
 
 
@@ -260,6 +261,8 @@ class SelectSettings:
     recost: RecostSettings = field(default_factory=RecostSettings)
     delift: DeliftSettings = field(default_factory=DeliftSettings)
     connection: ConnectionSettings = field(default_factory=ConnectionSettings)
+    executor: str = "local"  # or "ray[:ADDRESS]"
+    ray: RaySettings = field(default_factory=RaySettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +356,8 @@ class IndexSettings:
     id_field: str = "id"
     recorded: str | None = None  # column of pairs, for runs with --llm recorded:COLUMN
     filters: FilterSettings = field(default_factory=FilterSettings)
+    executor: str = "local"  # or "ray[:ADDRESS]"
+    ray: RaySettings = field(default_factory=RaySettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from bonanza import build
 from bonanza.build import Read
 from bonanza.errors import ExtractionError, MissingExtraError, SettingsError
 from bonanza.executors import ray as on_ray
-from bonanza.executors.ray import RayEmbedding, check_executor
+from bonanza.executors.ray import RayEmbedding, RayScoring, check_executor
+from bonanza.interfaces import Passage
 from bonanza.records import Document, Reading
 from bonanza.run import ExtractResult, Silent
 from bonanza.settings import RaySettings
@@ -298,6 +299,105 @@ def test_batches_of_lost_workers_are_embedded_by_others_and_stay_in_order(cluste
             list(embed(iter([["x"], [POISON, "y"], ["z"]])))
     finally:
         ray.shutdown()
+
+
+@pytest.mark.slow
+def test_an_index_made_on_a_cluster_is_that_of_one_process_to_the_bit(cluster, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "EMBEDDING_BATCH", 40)
+    places = {"here": "local", "there": f"ray:{cluster.address}"}
+    for name, executor in places.items():
+        bonanza.index(corpus["corpus"], out=tmp_path / name, executor=executor)
+    (here,), (there,) = ((tmp_path / name).rglob("vectors-*.f16") for name in places)
+    assert here.relative_to(tmp_path / "here") == there.relative_to(tmp_path / "there")
+    assert here.read_bytes() == there.read_bytes()
+
+
+# Scoring
+
+
+@pytest.fixture
+def instructions(tmp_path) -> Path:
+    rows = [
+        {"instruction": f"How deep is lake {n}?", "output": f"It is {n} metres deep. " * (n % 9)} for n in range(60)
+    ]
+    (tmp_path / "instructions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path / "instructions.jsonl"
+
+
+@pytest.mark.slow
+def test_responses_scored_on_three_nodes_are_ranked_as_by_one_process(cluster, instructions, tiny_models, tmp_path):
+    given = {"keep": "20", "method": "ifd", "lm": f"hf:{tiny_models / 'llama'}", "scorer": {"batch_tokens": 200}}
+    local = bonanza.select(instructions, **given, cache=tmp_path / "here")
+    there = bonanza.select(instructions, **given, cache=tmp_path / "there", executor=f"ray:{cluster.address}")
+    assert there.rows == local.rows
+    assert there.selection.left_out == local.selection.left_out
+    for name, values in local.selection.scores.items():
+        np.testing.assert_allclose(there.selection.scores[name], values, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_scores_that_are_known_need_no_worker(cluster, instructions, tiny_models, tmp_path):
+    given = {"keep": "20", "method": "perplexity", "lm": f"hf:{tiny_models / 'llama'}", "cache": tmp_path / "cache"}
+    local = bonanza.select(instructions, **given)
+    nobody = {"processors": 64, "give_up_after": 0.5}
+    assert bonanza.select(instructions, **given, executor=f"ray:{cluster.address}", ray=nobody).rows == local.rows
+
+
+@pytest.mark.slow
+def test_pairs_of_a_run_are_refined_by_workers_as_by_one_process(on_cluster, corpus, tiny_models, tmp_path):
+    refine = {"method": "perplexity", "keep": "10", "lm": f"hf:{tiny_models / 'llama'}"}
+    given = {"budget": "100docs", "refine": refine}
+    local = bonanza.extract(**corpus | given, out=tmp_path / "local", cache=tmp_path / "here")
+    assert len(local.pairs) == 10
+    assert_same(on_cluster(**given, cache=tmp_path / "there"), local)
+
+
+@pytest.mark.slow
+def test_a_batch_of_passages_that_kills_its_workers_is_named(cluster):
+    ray.init(address=cluster.address, configure_logging=False, log_to_driver=False)
+    try:
+        scoring = RayScoring(lambda: lambda passages: os._exit(1), 1, RaySettings(), print)
+        with pytest.raises(ExtractionError, match="3 Ray workers died while they scored a batch of 2 passages"):
+            list(scoring(iter([[Passage(()), Passage(())]])))
+    finally:
+        ray.shutdown()
+
+
+def test_a_server_is_not_asked_from_elsewhere(instructions):
+    with pytest.raises(SettingsError, match=r"lm 'openai:m' is asked from here; executor 'ray' has no part in it"):
+        bonanza.select(instructions, keep="20", method="ifd", lm="openai:m", executor="ray")
+
+
+# GPUs: Ray reckons with those that a node says it has
+
+
+def seeing(log: Path) -> Callable[[Mapping[str, Any], str], Read]:
+    """Notes which GPUs Ray shows to whoever reads."""
+
+    def make(settings: Mapping[str, Any], name: str) -> Read:
+        read = _reading_of(settings, name)
+
+        def with_note(document: Document) -> Reading:
+            with log.open("a") as file:
+                file.write(f"{ray.get_gpu_ids()}\n")
+            return read(document)
+
+        return with_note
+
+    return make
+
+
+@pytest.mark.slow
+def test_workers_that_take_a_gpu_run_where_there_is_one(cluster, on_cluster, local, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "reading_of", seeing(tmp_path / "log"))
+    refused = on_cluster(ray={"gpus": 1, "give_up_after": 0.5})
+    assert "needs a node with 1 free processors and 1 GPU" in refused.summary["stop_detail"]
+    node = cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=STORE_BYTES)
+    try:
+        assert_same(on_cluster(ray={"gpus": 0.5}), local)
+    finally:
+        cluster.remove_node(node)
+    assert set((tmp_path / "log").read_text().splitlines()) == {"[0]"}
 
 
 # The command in another process, stopped by signals

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bonanza.cli.extract import CORPUS_HELP, LANGUAGE_HELP
+from bonanza.cli.extract import CORPUS_HELP, EXECUTOR_HELP, LANGUAGE_HELP
 from bonanza.cli.printed import JSON_HELP, kept_free, print_json
 
 
@@ -22,6 +22,9 @@ def index(
     min_chars: Annotated[int | None, typer.Option(help="Leave out shorter documents.")] = None,
     max_chars: Annotated[int | None, typer.Option(help="Leave out longer documents.")] = None,
     language: Annotated[str | None, typer.Option(help=LANGUAGE_HELP)] = None,
+    executor: Annotated[str | None, typer.Option(help=EXECUTOR_HELP)] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings; options on the command line win.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, e.g. ray.processors=2.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     json_: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
@@ -33,11 +36,11 @@ def index(
 
     given: dict[str, Any] = {
         "corpus": tuple(corpus), "embedder": embedder, "text_field": text_field, "id_field": id_field,
-        "recorded": recorded,
+        "recorded": recorded, "filters.least_characters": min_chars, "filters.most_characters": max_chars,
+        "filters.languages": language, "executor": executor,
     }  # fmt: skip
-    filters = {"least_characters": min_chars, "most_characters": max_chars, "languages": language}
-    given["filters"] = {key: value for key, value in filters.items() if value is not None}
-    settings = index_settings_from({key: value for key, value in given.items() if value is not None}, "command line")
+    values = merged(config, {key: value for key, value in given.items() if value is not None}, set_ or [])
+    settings = index_settings_from(values, str(config) if config else "command line")
     with kept_free(json_), stop_requests(), Terminal(quiet=quiet) as terminal:
         result = indexed(settings, out, terminal)
     if json_:

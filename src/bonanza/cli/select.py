@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bonanza.cli.extract import EXECUTOR_HELP
 from bonanza.cli.printed import JSON_HELP, kept_free, print_json
 
 
@@ -35,6 +36,7 @@ def select(
     embedder: Annotated[str | None, typer.Option(help="static, or a sentence-transformers model.")] = None,
     template: Annotated[str | None, typer.Option(help="chat (the model's own) or plain. [default: chat]")] = None,
     base_url: Annotated[str | None, typer.Option(help="Address of the server of openai:MODEL.")] = None,
+    executor: Annotated[str | None, typer.Option(help=EXECUTOR_HELP)] = None,
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings; options on the command line win.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, e.g. recost.window=50.")] = None,
@@ -51,7 +53,8 @@ def select(
 
     given: dict[str, Any] = {
         "data": data, "keep": keep, "method": method, "knowledge": knowledge, "target": target, "lm": lm,
-        "embedder": embedder, "scorer.template": template, "connection.base_url": base_url, "seed": seed,
+        "embedder": embedder, "scorer.template": template, "connection.base_url": base_url, "executor": executor,
+        "seed": seed,
     }  # fmt: skip
     values = merged(config, {key: value for key, value in given.items() if value is not None}, set_ or [])
     settings = select_settings_from(values, str(config) if config else "command line")

@@ -1,6 +1,6 @@
-"""Reading and embedding on the nodes of a Ray cluster.
+"""Reading, embedding and scoring on the nodes of a Ray cluster.
 
-The journal and the file of embeddings are written here, by one process: a node that is lost loses nothing.
+The journal and the files of embeddings and scores are written here, by one process: a node that is lost loses nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from importlib.util import find_spec
+from typing import TypeVar
 
 from bonanza.errors import EndpointError, ExtractionError, MissingExtraError, SettingsError
 from bonanza.executors.ray_workers import MOST_DEATHS, Done, Make, Workers
-from bonanza.interfaces import Matrix
+from bonanza.interfaces import Matrix, Passage, Score
 from bonanza.records import Document, Reading
 from bonanza.settings import RaySettings
 
@@ -27,6 +28,9 @@ AUTO = "auto"
 LOOPBACK = "127.0.0.1"
 STORE_BYTES = 256 * 2**20  # [ours] of a cluster that is started here: documents and readings are small
 CONNECT_SECONDS = 10.0
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class RayExecutor:
@@ -72,16 +76,38 @@ class RayEmbedding:
             ready: dict[int, Matrix] = {}
             following = 0
             for done in workers.work(batches, stopping=lambda: False, in_order=True):
-                ready |= {one.number: _vectors(one) for one in done}
+                ready |= {one.number: _result(one, "embedded", "texts") for one in done}
                 while following in ready:
                     yield ready.pop(following)
                     following += 1
 
 
-def _vectors(done: Done[list[str], Matrix]) -> Matrix:
+class RayScoring:
+    """Scores batches of passages by workers, which live as long as there are batches."""
+
+    def __init__(
+        self, make: Make[list[Passage], list[Score]], processors: float, settings: RaySettings,
+        tell: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._workers = partial(Workers[list[Passage], list[Score]], make, processors, settings, tell)
+
+    def __call__(self, batches: Iterable[list[Passage]]) -> Iterator[tuple[int, list[Score]]]:
+        """Yield the number of each batch and its scores, as soon as they are here.
+
+        Raises
+        ------
+        ExtractionError
+            If the workers die of a batch.
+        """
+        with closing(self._workers()) as workers:
+            for done in workers.work(batches, stopping=lambda: False):
+                yield from ((one.number, _result(one, "scored", "passages")) for one in done)
+
+
+def _result(done: Done[list[Item], Result], worked: str, items: str) -> Result:
     if done.result is None:
         raise ExtractionError(
-            f"{MOST_DEATHS} Ray workers died while they embedded a batch of {len(done.item):,} texts (memory?). Give "
+            f"{MOST_DEATHS} Ray workers died while they {worked} a batch of {len(done.item):,} {items} (memory?). Give "
             "each more of its node: --set ray.processors=4."
         )
     return done.result

@@ -38,7 +38,7 @@ class Piece(Generic[Item]):
 
     number: int  # in the order in which they were given
     item: Item
-    died_on: list[str] = field(default_factory=list)  # nodes that outlived a worker that had it under way
+    died_on: list[str] = field(default_factory=list)  # nodes that outlived a worker that seemed to have it under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ class _Member:
 
     @property
     def has_room(self) -> bool:
-        return bool(self.node) and len(self.pieces) < AT_A_WORKER
+        suspected = any(piece.died_on for piece in self.pieces.values())
+        return bool(self.node) and len(self.pieces) < AT_A_WORKER and not suspected
 
     @property
     def awaited(self) -> list[Any]:
@@ -107,14 +108,16 @@ class _Job(Generic[Item]):
     def __bool__(self) -> bool:
         return bool(self._next or self.open)
 
-    def take(self, node: str, nodes: set[str], ahead: float) -> Piece[Item] | None:
-        """The next one for this of all nodes; None if there is none.
+    def take(self, member: _Member, nodes: set[str], ahead: float) -> Piece[Item] | None:
+        """The next one for a worker on one of these nodes; None if there is none.
 
         One that a worker died of goes to another node, as long as there is one that has not tried it: the node may be
-        to blame. None is so far ahead of the oldest that is not done.
+        to blame. And it goes to a worker that has no other, and gets none: a worker's last answer may be lost with it,
+        so only what was alone is surely what it died of. None is so far ahead of the oldest that is not done.
         """
         for lost in self.lost:
-            if node not in lost.died_on or nodes <= set(lost.died_on):
+            elsewhere = member.node not in lost.died_on or nodes <= set(lost.died_on)
+            if elsewhere and not (lost.died_on and member.pieces):
                 self.lost.remove(lost)
                 return lost
         piece = self._next
@@ -141,7 +144,8 @@ class Workers(Generic[Item, Result]):
         import ray
 
         self._make, self._processors, self._settings, self._tell = make, processors, settings, tell
-        kind = ray.remote(num_cpus=processors, max_restarts=0, scheduling_strategy="SPREAD")(Worker)
+        takes = {"num_cpus": processors, "num_gpus": settings.gpus}
+        kind = ray.remote(**takes, max_restarts=0, scheduling_strategy="SPREAD")(Worker)
         self._kind = kind.options(runtime_env={"env_vars": ENVIRONMENT})
         self._members: list[_Member] = []
         self._counted, self._wanted, self._stillborn = float("-inf"), 1, 0
@@ -185,11 +189,8 @@ class Workers(Generic[Item, Result]):
 
     def _recruit(self) -> None:
         """Ask for workers, as many as are wanted; say so, and at last give up, while there are none."""
-        import ray
-
         if time.monotonic() - self._counted > COUNT_SECONDS:
-            room = int(ray.cluster_resources().get("CPU", 0) / self._processors)
-            self._counted, self._wanted = time.monotonic(), self._settings.workers or max(room, 1)
+            self._counted, self._wanted = time.monotonic(), self._settings.workers or max(self._room(), 1)
         while len(self._members) < self._wanted:
             handle = self._kind.remote()
             self._members.append(_Member(handle, handle.begin.remote(self._make, __version__)))
@@ -198,8 +199,17 @@ class Workers(Generic[Item, Result]):
         else:
             self._wait_for_one(time.monotonic() - self._none_since)
 
+    def _room(self) -> int:
+        """How many workers all nodes have room for."""
+        import ray
+
+        there, gpus = ray.cluster_resources(), self._settings.gpus
+        by_processors = int(there.get("CPU", 0) / self._processors)
+        return min(by_processors, int(there.get("GPU", 0) / gpus)) if gpus else by_processors
+
     def _wait_for_one(self, seconds: float) -> None:
-        wants = f"a node with {self._processors:g} free processors for a worker"
+        gpus = f" and {self._settings.gpus:g} GPU" if self._settings.gpus else ""
+        wants = f"a node with {self._processors:g} free processors{gpus} for a worker"
         if seconds > QUIET_SECONDS and not self._told:
             self._told = True
             self._tell(f"waiting for the Ray cluster: {wants}")
@@ -214,7 +224,7 @@ class Workers(Generic[Item, Result]):
         nodes = {member.node for member in self._members if member.node}
         for _ in range(AT_A_WORKER):
             for member in sorted(self._members, key=lambda member: len(member.pieces)):
-                if member.has_room and (piece := job.take(member.node, nodes, ahead)):
+                if member.has_room and (piece := job.take(member, nodes, ahead)):
                     member.pieces[member.handle.do.remote(piece.item)] = piece
 
     def _arrived(self, job: _Job[Item]) -> list[Done[Item, Result]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,9 @@ from bonanza.settings import ScorerSettings
 
 NAN = float("nan")
 NOT_SCORED = -100
+
+
+ScoreAll = Callable[[Iterable[list[Passage]]], Iterable[tuple[int, list[Score]]]]  # by number of the batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,27 @@ class TransformersScorer:
     def score(self, passages: Sequence[Passage]) -> Iterator[Mapping[int, Score]]:
         """Longest first, so that a machine too small for them says so at once; batches of like length."""
         encoded = [self._encoded(passage) for passage in passages]
-        unfit = {position for position, item in enumerate(encoded) if not item.fits}
+        unfit, parts = self._arranged(encoded)
         if unfit:
-            yield {position: Score(NAN, sum(encoded[position].scored), encoded[position].cut) for position in unfit}
-        order = sorted(set(range(len(encoded))) - unfit, key=lambda position: (-len(encoded[position].ids), position))
-        for batch in batches([len(encoded[position].ids) for position in order], self._settings.batch_tokens):
-            positions = [order[place] for place in batch]
+            yield unfit
+        for positions in parts:
             yield dict(zip(positions, self._scores([encoded[position] for position in positions]), strict=True))
+
+    def arranged(self, passages: Sequence[Passage]) -> tuple[dict[int, Score], list[list[int]]]:
+        """The passages that do not fit, with their scores, and the positions of the others, batch by batch."""
+        return self._arranged([self._encoded(passage) for passage in passages])
+
+    def score_batch(self, passages: Sequence[Passage]) -> list[Score]:
+        """The scores of a batch of passages that fit, in one forward pass."""
+        return self._scores([self._encoded(passage) for passage in passages])
+
+    def _arranged(self, encoded: Sequence[Encoded]) -> tuple[dict[int, Score], list[list[int]]]:
+        unfit = {
+            position: Score(NAN, sum(item.scored), item.cut) for position, item in enumerate(encoded) if not item.fits
+        }
+        order = sorted(set(range(len(encoded))) - set(unfit), key=lambda each: (-len(encoded[each].ids), each))
+        parts = batches([len(encoded[position].ids) for position in order], self._settings.batch_tokens)
+        return unfit, [[order[place] for place in part] for part in parts]
 
     def _encoded(self, passage: Passage) -> Encoded:
         """Cut where it is too long: knowledge first, its last text first; then context from its beginning."""
@@ -99,6 +116,22 @@ class TransformersScorer:
             each = torch.nn.functional.cross_entropy(logits[there].float(), after[there], reduction="none").double()
             sums = torch.zeros(len(ids), dtype=torch.float64, device=logits.device)
             return sums.index_add_(0, there.nonzero()[:, 0], each).cpu()
+
+
+class SpreadScorer:
+    """A scorer that has its batches scored elsewhere: the same ones, so that the scores are the same."""
+
+    def __init__(self, here: TransformersScorer, score_all: ScoreAll) -> None:
+        self._here, self._score_all = here, score_all
+        self.name = here.name
+
+    def score(self, passages: Sequence[Passage]) -> Iterator[Mapping[int, Score]]:
+        """As the scorer itself would, in whatever order the batches come back."""
+        unfit, parts = self._here.arranged(passages)
+        if unfit:
+            yield unfit
+        for number, scores in self._score_all([passages[position] for position in part] for part in parts):
+            yield dict(zip(parts[number], scores, strict=True))
 
 
 def batches(lengths: Sequence[int], most_tokens: int) -> list[range]:
