@@ -25,6 +25,7 @@ from bonanza.settings import (
     settings_from,
     train_settings_from,
 )
+from bonanza.watching import Watcher as Stages
 
 LONGEST_PATH = 4_096  # characters: Linux' limit; what is longer is a text
 
@@ -159,7 +160,7 @@ def select(
 
 
 def index(
-    corpus: str | Path | Sequence[str | Path], *, out: str | Path, watcher: indexing.Watcher | None = None,
+    corpus: str | Path | Sequence[str | Path], *, out: str | Path, watcher: Stages | None = None,
     **settings: Any,
 ) -> indexing.IndexResult:  # fmt: skip
     """Index a corpus ahead of runs, or what is new of it; give runs the index as `cache`.
@@ -206,7 +207,7 @@ def export(
 
 
 def train(
-    data: str | Path, *, model: str | Path, out: str | Path, watcher: training.Watcher | None = None, **settings: Any
+    data: str | Path, *, model: str | Path, out: str | Path, watcher: Stages | None = None, **settings: Any
 ) -> training.TrainResult:
     """Tune a language model on instruction data, on what the assistant says alone.
 
@@ -230,7 +231,7 @@ def train(
 
 def evaluate(
     model: str | Path, *, target: str | Path, out: str | Path | None = None, cache: str | Path | None = None,
-    watcher: evaluation.Watcher | None = None, **settings: Any,
+    watcher: Stages | None = None, **settings: Any,
 ) -> evaluation.EvaluateResult:  # fmt: skip
     """Measure a model on a task, and what it was tuned from beside it, with intervals of 95%.
 

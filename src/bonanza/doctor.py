@@ -265,7 +265,7 @@ def _llm(request: Request, tell: Callable[[str], None]) -> Iterator[Finding]:
             return
         endpoint = build.build_endpoint(settings)
     except MissingExtraError as error:
-        yield Finding("problem", "llm", str(error).partition(" Run: ")[0], str(error).partition(" Run: ")[2])
+        yield Finding("problem", "llm", error.why, error.command)
         return
     except SettingsError as error:
         yield Finding("problem", "llm", str(error), "See bonanza extract --help.")
@@ -392,7 +392,7 @@ def _language_model(name: str, request: Request, tell: Callable[[str], None]) ->
         began = time.monotonic()
         what = _scored(name, request) if name.startswith(build.SERVER) else _opened(name)
     except MissingExtraError as error:
-        yield Finding("problem", "lm", str(error).partition(" Run: ")[0], str(error).partition(" Run: ")[2])
+        yield Finding("problem", "lm", error.why, error.command)
     except BonanzaError as error:
         yield Finding("problem", "lm", str(error), "See --lm in bonanza select --help.")
     else:

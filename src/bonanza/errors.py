@@ -44,7 +44,9 @@ class MissingExtraError(UsageError):
     """An optional part is not installed."""
 
     def __init__(self, wanted: str, extra: str) -> None:
-        super().__init__(f"{wanted} needs packages that are not installed. Run: pip install 'bonanza[{extra}]'")
+        self.why = f"{wanted} needs packages that are not installed."
+        self.command = f"pip install 'bonanza[{extra}]'"
+        super().__init__(f"{self.why} Run: {self.command}")
 
 
 class PartError(UsageError):

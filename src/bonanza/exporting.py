@@ -18,7 +18,7 @@ from typing import Any
 
 from bonanza.corpus.readers import Fields, open_corpus
 from bonanza.corpus.readers.remote import is_remote
-from bonanza.corpus.readers.rows import Row, Table, Unplaced
+from bonanza.corpus.readers.rows import Row, Table
 from bonanza.errors import CorpusError, FolderError, SettingsError
 from bonanza.exports.dataset_card import UNKNOWN, Licences, dataset_card
 from bonanza.exports.files import files_of, table_schema, write_files
@@ -225,7 +225,7 @@ def _replacing(out: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-class _Licensed(Unplaced):
+class _Licensed:
     """The tables of a corpus as one that remembers the licence of the row it gave last."""
 
     def __init__(self, tables: Sequence[Table]) -> None:

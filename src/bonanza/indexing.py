@@ -8,38 +8,23 @@ embedded anew; a corpus that grows into other subjects is worth a new index.
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bonanza import build
+from bonanza.clock import timed
 from bonanza.corpus.joined import JoinedStore, Store
 from bonanza.corpus.readers import Fields, open_corpus
 from bonanza.executors.ray import check_executor
 from bonanza.files import refuse_foreign, write_text
 from bonanza.settings import IndexSettings, as_mapping
 from bonanza.version import __version__
+from bonanza.watching import Silent, Watcher
 
 NAME = "index.json"
-
-
-class Watcher(Protocol):
-    """Looks on while a corpus is indexed."""
-
-    def stage(self, text: str) -> None:
-        """A long step begins."""
-        ...
-
-
-class Silent:
-    """Looks away."""
-
-    def stage(self, text: str) -> None:
-        """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +50,7 @@ def index(settings: IndexSettings, out: Path, watcher: Watcher | None = None) ->
     if not (out / NAME).exists():
         write_text(out / NAME, "{}\n")  # what a killed process leaves is known to be an index
     watcher.stage("reading the corpus")
-    with _timed(seconds, "read"):
+    with timed(seconds, "read"):
         fields = Fields(settings.text_field, settings.id_field, settings.recorded)
         store = build.build_store(open_corpus(settings.corpus, fields, filters=settings.filters), out)
     watcher.stage("embedding the corpus")
@@ -82,20 +67,6 @@ def _summary(settings: IndexSettings, store: Store, embedder: str, seconds: Mapp
     return {
         "documents": len(store), "characters": int(store.lengths.sum()), "parts": parts,
         "skipped": dict(Counter(record.reason for record in store.skipped)), "embedder": embedder,
-        "settings": as_mapping(settings), "seconds": dict(seconds), "bonanza": __version__,
+        "settings": as_mapping(settings), "bonanza": __version__,
+        "seconds": {stage: round(took, 3) for stage, took in seconds.items()},
     }  # fmt: skip
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    seconds[stage] = round(time.perf_counter() - began, 3)
-
-
-def _refuse_foreign(out: Path) -> None:
-    """Never write into a folder that holds something else."""
-    if out.exists() and not out.is_dir():
-        raise FolderError(f"{out}: is a file. Choose a folder with --out.")
-    if out.is_dir() and any(out.iterdir()) and not (out / NAME).exists():
-        raise FolderError(f"{out}: is not empty and holds no index of bonanza. Choose a new folder with --out.")

@@ -6,13 +6,13 @@ again; so a resumed run goes the way of an uninterrupted one.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bonanza.budget import Account
+from bonanza.clock import timed
 from bonanza.errors import EndpointError, FolderError
 from bonanza.interfaces import Cleaner, Executor, Ledger, Policy, Pool, Priced, Screen
 from bonanza.records import Document, Reading, Skipped, Usage
@@ -64,12 +64,9 @@ class Progress:
     gone: EndpointError | None = None  # why nothing can be read any more
     seconds: dict[str, float] = field(default_factory=lambda: {"choose": 0.0, "read": 0.0, "clean": 0.0})
 
-    @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
+    def timed(self, what: str) -> AbstractContextManager[None]:
         """Add the time that the block takes; learning counts as choosing."""
-        start = time.perf_counter()
-        yield
-        self.seconds[what] += time.perf_counter() - start
+        return timed(self.seconds, what)
 
     @property
     def usage(self) -> Usage:

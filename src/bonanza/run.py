@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from bonanza import build
 from bonanza.budget import Account
 from bonanza.cleaning.chain import CleaningChain
 from bonanza.cleaning.decontamination import Match, overlaps
+from bonanza.clock import timed
 from bonanza.corpus.targets import read_target
 from bonanza.custom import BUILT_IN, Custom
 from bonanza.errors import EndpointRefusedError, FolderError, MissingExtraError
@@ -31,7 +32,7 @@ from bonanza.exports.folder import (
     write_tables,
 )
 from bonanza.exports.measures import Measures, embedded, measure
-from bonanza.files import write_text
+from bonanza.files import refuse_foreign, write_text
 from bonanza.interfaces import Embedder, Policy, Reader
 from bonanza.journal import Journal
 from bonanza.loop import Parts, Progress, rounds
@@ -165,7 +166,7 @@ def run(
     """
     watcher = watcher or Silent()
     build.check_names(settings, custom)
-    _refuse_foreign(out)
+    refuse_foreign(out, "journal.sqlite", "run of bonanza")
     with Journal(out) as journal, ExitStack() as held:
         _refuse_other(out, journal, {"settings": identity(settings)})
         inputs = target or read_target(settings.target), reader or build.build_reader(settings)
@@ -344,14 +345,6 @@ def _left_out(job: _Job, progress: Progress) -> dict[str, int]:
     return counts
 
 
-def _refuse_foreign(out: Path) -> None:
-    """Never write into a folder that holds something else."""
-    if out.exists() and not out.is_dir():
-        raise FolderError(f"{out}: is a file. Choose a folder with --out.")
-    if out.is_dir() and not (out / "journal.sqlite").exists() and any(path.name != ".lock" for path in out.iterdir()):
-        raise FolderError(f"{out}: is not empty and holds no run of bonanza. Choose a new folder with --out.")
-
-
 def _refuse_other(out: Path, journal: Journal, owner: Mapping[str, Any]) -> None:
     """A folder belongs to one run: equal settings, corpus and target."""
     there = {} if journal.is_empty else journal.belongs_to()
@@ -370,11 +363,8 @@ class _Clock:
         self._start = time.perf_counter()
         self.seconds: dict[str, float] = {}
 
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.add({stage: time.perf_counter() - start})
+    def timed(self, stage: str) -> AbstractContextManager[None]:
+        return timed(self.seconds, stage)
 
     def add(self, seconds: Mapping[str, float]) -> None:
         for stage, some in seconds.items():

@@ -20,11 +20,11 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from bonanza.corpus.instructions import InstructionData, read_samples
 from bonanza.errors import FolderError, MissingExtraError, SettingsError
-from bonanza.files import write_text
+from bonanza.files import refuse_foreign, write_text
 from bonanza.interfaces import Passage
 from bonanza.journal import locked
 from bonanza.language_models import (
@@ -39,6 +39,7 @@ from bonanza.records import Sample, Turn, content_id
 from bonanza.scorers.templates import ChatTemplate, PlainTemplate, Template
 from bonanza.settings import TrainSettings, as_mapping, differences
 from bonanza.version import __version__
+from bonanza.watching import Silent, Watcher
 
 SETTINGS, REPORT, CHECKPOINTS, COMPLETE = "settings.json", "training.json", "checkpoints", "complete.json"
 ADAPTER, MODEL = "adapter", "model"
@@ -50,21 +51,6 @@ LOGGED = 200  # figures of the loss that are kept, about
 WRITING_SHARE = 20  # [ours] computing takes at least so many times as long as writing checkpoints
 SECONDS_BETWEEN_LINES = 5.0
 IGNORED = -100  # label of a token that is not learned
-
-
-class Watcher(Protocol):
-    """Looks on while a model is tuned."""
-
-    def stage(self, text: str) -> None:
-        """A long step begins, or goes on."""
-        ...
-
-
-class Silent:
-    """Looks away."""
-
-    def stage(self, text: str) -> None:
-        """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +92,6 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Lessons:
-    joined: bool  # these stand in one row, without padding
     """All that is trained on, and what is not."""
 
     kept: Sequence[Lesson]
@@ -121,6 +106,7 @@ class Recipe:
     epochs: int
     batch_size: int
     rows_at_once: int
+    joined: bool  # these stand in one row, without padding
     learning_rate: float
     max_tokens: int
 
@@ -166,7 +152,7 @@ def train(
     """
     watcher = watcher or Silent()
     data = _data_file(settings.data)
-    _refuse_foreign(out)
+    refuse_foreign(out, SETTINGS, "training of bonanza")
     watcher.stage("reading the samples")
     samples = read_samples(data)
     with closing(locked(out)):
@@ -203,7 +189,6 @@ def tuned_at(name: str) -> Tuned | None:
 
 def open_fresh(name: str) -> LanguageModel:
     """Open a model that nobody else holds, so that it may be changed; pickled weights in a folder are refused."""
-        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False")  # GPT-2; what it should be is clear
     folder = Path(name.removeprefix(HUGGING_FACE)).expanduser()
     if name != EMBEDDED and folder.is_dir() and not any(folder.glob("*.safetensors")):
         raise SettingsError(f"{folder}: holds no *.safetensors. Weights in other formats are not read; convert them.")
@@ -218,6 +203,7 @@ def quiet_libraries() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.filterwarnings("ignore", "Could not find a config file")
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False")  # GPT-2; what it should be is clear
         log.setLevel(logging.ERROR)
         try:
             yield
@@ -344,7 +330,6 @@ def _trainer(job: _Job) -> Any:
             train_dataset=Dataset.from_list([lesson.row() for lesson in job.lessons.kept]),
             processing_class=tokenizer,
             peft_config=None if job.settings.full else adapter,
-        padding_free=recipe.joined,
         )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -359,6 +344,7 @@ def _arguments(job: _Job) -> Any:
         seed=settings.seed,
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=recipe.rows_at_once,
+        padding_free=recipe.joined,
         gradient_accumulation_steps=recipe.batch_size // recipe.rows_at_once,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=settings.schedule if settings.schedule != "constant" else "constant_with_warmup",
@@ -478,14 +464,6 @@ def _data_file(data: str) -> str:
             f"{data}: holds no {TRAINING_FILE}. Name the --out folder of a finished `bonanza extract`, or a file."
         )
     return str(folder / TRAINING_FILE)
-
-
-def _refuse_foreign(out: Path) -> None:
-    """Never write into a folder that holds something else."""
-    if out.exists() and not out.is_dir():
-        raise FolderError(f"{out}: is a file. Choose a folder with --out.")
-    if out.is_dir() and not (out / SETTINGS).exists() and any(path.name != ".lock" for path in out.iterdir()):
-        raise FolderError(f"{out}: is not empty and holds no training of bonanza. Choose a new folder with --out.")
 
 
 def _refuse_other(out: Path, owner: Mapping[str, Any]) -> None:

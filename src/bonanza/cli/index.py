@@ -31,6 +31,7 @@ def index(
     """Index a corpus ahead of runs: where its documents stand, and their embeddings. Runs take it with --cache."""
     from bonanza.cli.progress import Terminal
     from bonanza.cli.signals import stop_requests
+    from bonanza.cli.values import merged
     from bonanza.indexing import index as indexed
     from bonanza.settings import index_settings_from
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from bonanza.errors import FolderError
-from bonanza.files import write_text
+from bonanza.files import refuse_foreign, write_text
 from bonanza.journal import locked
 from bonanza.settings import differences
 
@@ -21,7 +21,7 @@ class CompareFolder:
     """Reads and writes compare.json. Use as a context manager: the folder is locked while it is open."""
 
     def __init__(self, path: Path) -> None:
-        _refuse_foreign(path)
+        refuse_foreign(path, NAME, NAME, OURS)
         self.path = path
         self._lock = locked(path)
         try:
@@ -65,11 +65,3 @@ def read_content(path: Path) -> dict[str, Any]:
     if isinstance(content, dict) and {"settings", "inputs", "rows"} <= content.keys():
         return content
     raise FolderError(f"{path}: is not a comparison of bonanza, or is damaged. Choose another folder with --out.")
-
-
-def _refuse_foreign(path: Path) -> None:
-    """Never write into a folder that holds something else."""
-    if path.exists() and not path.is_dir():
-        raise FolderError(f"{path}: is a file. Choose a folder with --out.")
-    if path.is_dir() and not (path / NAME).exists() and any(inside.name not in OURS for inside in path.iterdir()):
-        raise FolderError(f"{path}: is not empty and holds no {NAME}. Choose a new folder with --out.")

@@ -34,7 +34,9 @@ from bonanza.corpus.store import (
     locked,
     new_file,
     open_store,
+    read_lines,
     refuse_nothing,
+    refuse_outside,
 )
 from bonanza.interfaces import Reader
 from bonanza.records import Document, Skipped
@@ -45,10 +47,9 @@ ROWS, JOINED = "rows.npy", "joined.json"
 class JoinedStore:
     """The documents of a corpus of several parts, by row number. Safe to read from many threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, parts: Sequence[DocumentStore]) -> None:
         self.path = path
-        names = json.loads((path / JOINED).read_bytes())["parts"]
-        self.parts = [DocumentStore(path.parent / name) for name in names]
+        self.parts = parts
         self.rows: NDArray[np.int64] = np.load(path / ROWS)
         firsts = np.cumsum([0, *(len(part) for part in self.parts)])
         lengths = np.concatenate([np.zeros(0, np.int64), *(part.lengths for part in self.parts)])
@@ -60,25 +61,22 @@ class JoinedStore:
     @cached_property
     def ids(self) -> list[str]:
         """The id of every document, in row order."""
-        with (self.path / IDS).open("rb") as lines:
-            return [json.loads(line) for line in lines]
+        return read_lines(self.path / IDS)
 
     @cached_property
     def skipped(self) -> tuple[Skipped, ...]:
         """The records that could not be used, part by part; then the documents that an earlier part holds too."""
-        with (self.path / SKIPPED).open("rb") as lines:
-            repeated = [Skipped(**json.loads(line)) for line in lines]
+        repeated = (Skipped(**line) for line in read_lines(self.path / SKIPPED))
         return (*(record for part in self.parts for record in part.skipped), *repeated)
 
     def fetch(self, rows: Sequence[int]) -> list[Document]:
         """Read the documents of some rows, in the order asked for."""
+        refuse_outside(rows, len(self))
+        by_part: dict[int, list[int]] = {}
         for row in rows:
-            if not 0 <= row < len(self):
-                raise IndexError(f"row {row} of a corpus of {len(self)} documents")
+            by_part.setdefault(int(self.rows[row, 0]), []).append(row)
         found: dict[int, Document] = {}
-        parts = self.rows[np.asarray(rows, np.int64), 0]
-        for part in np.unique(parts).tolist():
-            here = [row for row, its_part in zip(rows, parts, strict=True) if its_part == part]
+        for part, here in by_part.items():
             found |= zip(here, self.parts[part].fetch(self.rows[here, 1].tolist()), strict=True)
         return [replace(found[row], id=self.ids[row]) for row in rows]
 
@@ -100,7 +98,7 @@ def open_parts(reader: Reader, cache: Path) -> Store:
             if not _is_whole(path, stores):
                 with building(path) as folder:
                     _join(stores, folder)
-    joined = JoinedStore(path)
+    joined = JoinedStore(path, stores)
     refuse_nothing(len(joined), joined.skipped)
     return joined
 
@@ -109,8 +107,9 @@ def stored(path: Path) -> Store | None:
     """A store that was built before, by its folder; None if it is not there any more."""
     if not (path / JOINED).is_file():
         return DocumentStore(path) if (path / COMPLETE).is_file() else None
-    names = json.loads((path / JOINED).read_bytes())["parts"]
-    return JoinedStore(path) if all((path.parent / name / COMPLETE).is_file() for name in names) else None
+    places = [path.parent / name for name in json.loads((path / JOINED).read_bytes())["parts"]]
+    whole = all((place / COMPLETE).is_file() for place in places)
+    return JoinedStore(path, [DocumentStore(place) for place in places]) if whole else None
 
 
 def _is_whole(path: Path, stores: Sequence[DocumentStore]) -> bool:
@@ -147,5 +146,5 @@ def _unique(stores: Sequence[DocumentStore]) -> Iterator[tuple[int, int, str, Sk
     for part, store in enumerate(stores):
         for row, (id_, text) in enumerate(zip(store.ids, store.hashes.tolist(), strict=True)):
             named, reason = unique_in_all(id_, text, seen)
-            skipped = Skipped(store.fetch([row])[0].origin, reason, named) if reason else None
+            skipped = Skipped(store.origins([row])[0], reason, named) if reason else None
             yield part, row, named, skipped

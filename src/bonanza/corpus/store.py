@@ -74,27 +74,26 @@ class DocumentStore:
     @cached_property
     def ids(self) -> list[str]:
         """The id of every document, in row order."""
-        with (self.path / IDS).open("rb") as lines:
-            return [json.loads(line) for line in lines]
+        return read_lines(self.path / IDS)
 
     @cached_property
     def skipped(self) -> tuple[Skipped, ...]:
         """The records that could not be used, in reading order."""
-        with (self.path / SKIPPED).open("rb") as lines:
-            return tuple(Skipped(**json.loads(line)) for line in lines)
+        return tuple(Skipped(**line) for line in read_lines(self.path / SKIPPED))
 
     def fetch(self, rows: Sequence[int]) -> list[Document]:
         """Read the documents of some rows, in the order asked for."""
-        for row in rows:
-            if not 0 <= row < len(self):
-                raise IndexError(f"row {row} of a corpus of {len(self)} documents")
-        with (self.path / DOCUMENTS).open("rb", buffering=0) as file:  # a corpus of many parts would hold too many open
-            lines = [json.loads(self._line(file.fileno(), row)) for row in rows]
+        refuse_outside(rows, len(self))
+        lines = self._lines(rows)
         standing = self._standing([line for line in lines if PLACE in line])
         return [
             self._checked(row, standing[line[TABLE], line[PLACE]], line) if PLACE in line else _document(line)
             for row, line in zip(rows, lines, strict=True)
         ]
+
+    def origins(self, rows: Sequence[int]) -> list[str]:
+        """Where the documents of some rows come from; their files are not looked at."""
+        return [line["origin"] for line in self._lines(rows)]
 
     def texts(self, batch_size: int, first: int = 0) -> Iterator[list[str]]:
         """Stream all texts in row order, from the row `first` on."""
@@ -119,15 +118,20 @@ class DocumentStore:
 
     def _standing(self, lines: Sequence[Mapping[str, Any]]) -> dict[Place, Row | Skipped | None]:
         """The rows that stand in the files, by their places; None for those that are not there any more."""
+        wanted: dict[int, set[int]] = {}
+        for line in lines:
+            wanted.setdefault(line[TABLE], set()).add(line[PLACE])
         found: dict[Place, Row | Skipped | None] = {}
-        for table in sorted({line[TABLE] for line in lines}):
-            places = sorted({line[PLACE] for line in lines if line[TABLE] == table})
-            try:
-                rows: Sequence[Row | Skipped | None] = self._tables[table].fetch(places, self._fields)
-            except LookupError:
-                rows = [None] * len(places)
-            found |= {(table, place): row for place, row in zip(places, rows, strict=True)}
+        for number, places in wanted.items():
+            rows = self._fetched(self._tables[number], sorted(places))
+            found |= {(number, place): row for place, row in zip(sorted(places), rows, strict=True)}
         return found
+
+    def _fetched(self, table: Table, places: Sequence[int]) -> Sequence[Row | Skipped | None]:
+        try:
+            return table.fetch(places, self._fields) if isinstance(table, PLACED) else [None] * len(places)
+        except LookupError:
+            return [None] * len(places)
 
     def _checked(self, row: int, found: Row | Skipped | None, line: Mapping[str, Any]) -> Document:
         """The document that was found, unless it is another."""
@@ -148,8 +152,24 @@ class DocumentStore:
         names = json.loads((self.path / SOURCES).read_bytes())["tables"]
         return [table_of(Path(name), name) or UnknownFile(Path(name)) for name in names]
 
-    def _line(self, file: int, row: int) -> bytes:
-        return b"".join(_pieces(file, int(self._offsets[row]), int(self._offsets[row + 1])))
+    def _lines(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """The lines of documents.jsonl; the file is not held open, for a corpus may have many parts."""
+        with (self.path / DOCUMENTS).open("rb", buffering=0) as file:
+            ends = ((int(self._offsets[row]), int(self._offsets[row + 1])) for row in rows)
+            return [json.loads(b"".join(_pieces(file.fileno(), *end))) for end in ends]
+
+
+def read_lines(path: Path) -> list[Any]:
+    """The values in a file of JSON lines."""
+    with path.open("rb") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def refuse_outside(rows: Sequence[int], documents: int) -> None:
+    """Rows are counted from 0, and none from the end."""
+    for row in rows:
+        if not 0 <= row < documents:
+            raise IndexError(f"row {row} of a corpus of {documents} documents")
 
 
 def open_store(reader: Reader, cache: Path) -> DocumentStore:

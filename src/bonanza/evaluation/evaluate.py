@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bonanza import build
 from bonanza.corpus.readers.hugging_face import PREFIX
@@ -23,23 +23,9 @@ from bonanza.language_models import LanguageModel, name_of
 from bonanza.settings import EvaluateSettings, as_mapping
 from bonanza.training import Tuned, open_fresh, quiet_libraries, tuned_at
 from bonanza.version import __version__
+from bonanza.watching import Silent, Watcher
 
 BASE, TUNED, DIFFERENCE = "base", "tuned", "difference"
-
-
-class Watcher(Protocol):
-    """Looks on while models are measured."""
-
-    def stage(self, text: str) -> None:
-        """A step begins, or goes on."""
-        ...
-
-
-class Silent:
-    """Looks away."""
-
-    def stage(self, text: str) -> None:
-        """Say nothing."""
 
 
 @dataclass(frozen=True)

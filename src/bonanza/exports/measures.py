@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +23,18 @@ class Measures:
 
     similarity: NDArray[np.float32]  # mean cosine to the 5 nearest references
     utility: NDArray[np.float64]  # 0 to 1
-    cost_at_start: float | None  # transport cost of the first SAMPLE pairs to the references; lower is closer
-    cost_at_end: float | None  # of random samples of all pairs
-    curve: Sequence[tuple[int, float]]  # (first pairs, their transport cost), at most CURVE_POINTS
+    # (first so many pairs, their transport cost to the references), from SAMPLE of them to all; lower is closer
+    curve: Sequence[tuple[int, float]]
+
+    @property
+    def cost_at_start(self) -> float | None:
+        """Of the first pairs; None if there are none."""
+        return self.curve[0][1] if self.curve else None
+
+    @property
+    def cost_at_end(self) -> float | None:
+        """Of random samples of all."""
+        return self.curve[-1][1] if self.curve else None
 
 
 def measure(pairs: Sequence[Pair], target: Target, embedder: Embedder, seed: int) -> Measures:
@@ -34,9 +43,7 @@ def measure(pairs: Sequence[Pair], target: Target, embedder: Embedder, seed: int
     similarity = similarity_to_references(vectors, references, "mean5")
     utility = pair_utility(similarity, usefulness_threshold(references))
     counts = np.unique(np.linspace(min(SAMPLE, len(vectors)), len(vectors), CURVE_POINTS).astype(int)).tolist()
-    costs = [pool_transport_cost(vectors[:count], references, seed) for count in counts]
-    curve = [(count, cost) for count, cost in zip(counts, costs, strict=True) if cost is not None]
-    return Measures(similarity, utility, costs[0], costs[-1], curve)
+    return Measures(similarity, utility, list(_transport_costs(vectors, references, counts, seed)))
 
 
 def embedded(pairs: Sequence[Pair | Question], embedder: Embedder) -> NDArray[np.float32]:
@@ -48,8 +55,18 @@ def pool_transport_cost(vectors: NDArray[np.float32], references: NDArray[np.flo
     """Transport cost (cosine, exact) between a pool of pairs and references, both at 100 points: comparable whatever
     the size of the pool. Mean of at most four disjoint samples. Lower is closer; None for an empty pool.
     """
+    return next((cost for _, cost in _transport_costs(vectors, references, [len(vectors)], seed)), None)
+
+
+def _transport_costs(
+    vectors: NDArray[np.float32], references: NDArray[np.float32], counts: Sequence[int], seed: int
+) -> Iterator[tuple[int, float]]:
+    """The same of the first so many of a pool; every count is sampled as if it were all. Nothing of an empty pool."""
     if not len(vectors) or not len(references):
-        return None
-    rng = np.random.default_rng(seed)
-    some = references[np.sort(rng.permutation(len(references))[:SAMPLE])]
-    return fixed_size_cost(cost_matrix(vectors, some), SAMPLE, rng)
+        return
+    some = np.sort(np.random.default_rng(seed).permutation(len(references))[:SAMPLE])
+    costs = cost_matrix(vectors, references[some])
+    for count in counts:
+        rng = np.random.default_rng(seed)
+        rng.permutation(len(references))
+        yield count, fixed_size_cost(costs[:count], SAMPLE, rng)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bonanza.corpus.readers.rows import UNPAIRED_SURROGATE, Fields, Row, Unplaced
+from bonanza.corpus.readers.rows import UNPAIRED_SURROGATE, Fields, Row
 from bonanza.corpus.readers.streams import (
     LONGEST_LINE,
     BrokenFileError,
@@ -22,7 +22,7 @@ from bonanza.records import Skipped
 
 
 @dataclass(frozen=True, slots=True)
-class CsvFile(Unplaced):
+class CsvFile:
     """One record per line, or per several where quotes hold line breaks. Every value is text."""
 
     path: Path

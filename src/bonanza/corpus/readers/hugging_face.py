@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bonanza.corpus.readers.parquet import batch_values
-from bonanza.corpus.readers.rows import Fields, Row, Unplaced
+from bonanza.corpus.readers.rows import Fields, Row
 from bonanza.errors import CorpusError, MissingExtraError
 from bonanza.records import Skipped
 
@@ -26,7 +26,7 @@ BATCH_ROWS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class HuggingFaceDataset(Unplaced):
+class HuggingFaceDataset:
     """One split of a dataset; a record per row."""
 
     source: str  # as the user typed it

@@ -9,7 +9,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from bonanza.corpus.readers.rows import Fields, Row, Unplaced
+from bonanza.corpus.readers.rows import Fields, Row
 from bonanza.corpus.readers.streams import (
     COMPRESSED,
     BrokenFileError,
@@ -37,7 +37,7 @@ class JsonLines:
         return required(fields, _rows_of_lines(self.path, placed=self.path.suffix.lower() not in COMPRESSED))
 
     def fetch(self, places: Sequence[int], fields: Fields) -> list[Row | Skipped]:
-        """Read the lines that begin at some bytes."""
+        """Read the lines that begin at some bytes; others may, if the file was changed."""
         with reading(self.path), self.path.open("rb", buffering=0) as file:
             return [_row_of_line(_line_at(file, place), shown(self.path), place) for place in places]
 
@@ -51,7 +51,7 @@ class JsonLines:
 
 
 @dataclass(frozen=True, slots=True)
-class JsonFile(Unplaced):
+class JsonFile:
     """A list of objects, read as a whole; a file that does not begin with "[" is read as JSON Lines."""
 
     path: Path

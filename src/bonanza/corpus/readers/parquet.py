@@ -48,23 +48,27 @@ class ParquetFile:
             raise BrokenFileError(str(error)) from error
 
     def fetch(self, places: Sequence[int], fields: Fields) -> list[Row | Skipped]:
-        """Read the row groups that hold some rows."""
+        """Read the rows of some numbers; LookupError if there are none, since the file was changed."""
         import pyarrow
-        import pyarrow.parquet
 
         try:
-            with reading(self.path):
-                groups, found = self._groups(), dict[int, Row | Skipped]()
-                with pyarrow.parquet.ParquetFile(self.path, metadata=groups.metadata) as file:
-                    columns = fields.among(file.schema_arrow.names)
-                    for group, numbers in groups.of(places).items():
-                        table = file.read_row_group(group, columns=columns)
-                        for number in numbers:
-                            (value,) = batch_values(table.slice(number - 1 - groups.starts[group], 1))
-                            found[number] = self._row(value, number)
+            found = dict(self._fetched(places, fields))
         except (pyarrow.ArrowException, BrokenFileError) as error:
             raise LookupError(str(error)) from error
         return [found[place] for place in places]
+
+    def _fetched(self, places: Sequence[int], fields: Fields) -> Iterator[tuple[int, Row | Skipped]]:
+        """Read the row groups that hold some rows."""
+        import pyarrow.parquet
+
+        groups = self._groups()
+        with reading(self.path), pyarrow.parquet.ParquetFile(self.path, metadata=groups.metadata) as file:
+            columns = fields.among(file.schema_arrow.names)
+            for group, numbers in groups.of(places).items():
+                table = file.read_row_group(group, columns=columns)
+                for number in numbers:
+                    (value,) = batch_values(table.slice(number - 1 - groups.starts[group], 1))
+                    yield number, self._row(value, number)
 
     def _values(self, fields: Fields | None) -> Iterator[dict[str, Any] | None]:
         import pyarrow

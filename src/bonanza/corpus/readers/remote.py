@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 from bonanza.addresses import message_without_secrets, without_secrets
 from bonanza.corpus.readers import warc
-from bonanza.corpus.readers.rows import Fields, Row, Table, Unplaced
+from bonanza.corpus.readers.rows import Fields, Row, Table
 from bonanza.corpus.readers.streams import ending_of, shown
 from bonanza.errors import CorpusError, MissingExtraError
 from bonanza.records import Skipped, content_id
@@ -47,7 +47,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False)
-class RemoteFile(Unplaced):
+class RemoteFile:
     """The table in a file that lies elsewhere."""
 
     filesystem: Any
@@ -123,7 +123,7 @@ class RemoteFile(Unplaced):
 
 
 @dataclass(frozen=True, slots=True)
-class UnknownRemoteFile(Unplaced):
+class UnknownRemoteFile:
     """What a remote folder holds beside files of a type we read: counted, not downloaded."""
 
     shown: str

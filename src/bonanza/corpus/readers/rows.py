@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ class Row:
 
     origin: str  # "pages.jsonl, line 3"
     values: Mapping[str, Any]
-    place: int | None = None  # where `Table.fetch` finds it again; None: only by reading all rows before it
+    place: int | None = None  # where its table's `fetch` finds it again; None: only by reading all rows before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,6 @@ class Table(Protocol):
         """Yield every row, streaming. None: with all its columns, and none of them required."""
         ...
 
-    def fetch(self, places: Sequence[int], fields: Fields) -> list[Row | Skipped]:
-        """Read the rows at some places again. If the file was changed, these are others, or none (LookupError)."""
-        ...
-
     def fingerprint(self) -> str:
         """Name the rows by their content, in hexadecimal digits."""
         ...
@@ -66,16 +62,6 @@ class Table(Protocol):
     def size(self) -> int:
         """Bytes to read, about."""
         ...
-
-
-class Unplaced:
-    """A table whose rows have no places."""
-
-    __slots__ = ()
-
-    def fetch(self, places: Sequence[int], fields: Fields) -> list[Row | Skipped]:
-        """There is nothing to fetch."""
-        raise LookupError(f"rows at {list(places)[:3]}, where none can be")
 
 
 def well_formed(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bonanza.corpus.readers.rows import Fields, Row, Unplaced
+from bonanza.corpus.readers.rows import Fields, Row
 from bonanza.corpus.readers.streams import file_fingerprint, reading, shown, size_of
 from bonanza.records import Skipped, content_id
 
@@ -43,7 +43,7 @@ class TextFile:
 
 
 @dataclass(frozen=True, slots=True)
-class UnknownFile(Unplaced):
+class UnknownFile:
     """What a folder holds beside files of a type we read: counted, not read."""
 
     path: Path

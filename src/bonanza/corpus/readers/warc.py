@@ -24,7 +24,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bonanza.corpus.readers.rows import Fields, Row, Unplaced
+from bonanza.corpus.readers.rows import Fields, Row
 from bonanza.corpus.readers.streams import (
     BrokenFileError,
     file_fingerprint,
@@ -51,7 +51,7 @@ _ATTRIBUTES = re.compile(_ATTRIBUTE)
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _SEVEN_BIT = ("iso2022", "hz")  # codecs whose bytes can be taken for UTF-8
 _WIDE = ("utf-16", "utf-32")  # a declaration that was read byte by byte is not true, unless there are NULs
-_WESTERN = frozenset({"iso-8859-1", "latin-1", "latin1", "ascii", "us-ascii"})  # browsers read all as cp1252
+_WESTERN = frozenset({"iso-8859-1", "latin-1", "latin1", "us-ascii"})  # browsers read all as cp1252
 _NO_CHARSETS = ("idna", "punycode", "unicode", "raw")  # codecs of Python's own that are none of the web's
 
 ToText = Callable[[str], str | None]
@@ -67,7 +67,7 @@ class NoPageError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class WarcFile(Unplaced):
+class WarcFile:
     """One row per page; its id is the page's address, or that of the record. Needs the extra `web`.
 
     Rows have no places: to fetch one, its main text would have to be taken from the HTML again.
@@ -252,9 +252,7 @@ def _mostly_utf_8(content: bytes) -> bool:
 def _codec(charset: str) -> str | None:
     """Python's name of a charset; None for one that it does not know."""
     try:
-        found = codecs.lookup(
-            "cp1252" if charset.lower() in ("iso-8859-1", "latin-1", "latin1", "us-ascii") else charset
-        )
+        found = codecs.lookup("cp1252" if charset.lower() in _WESTERN else charset)
     except (LookupError, ValueError):
         return None
     is_charset = found._is_text_encoding and not found.name.startswith(_NO_CHARSETS)
