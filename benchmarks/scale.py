@@ -154,7 +154,10 @@ def measured(count: int, folder: Path, policy: str, readings: int) -> dict[str, 
             ) as (extractor, _),
             stages.stage("embed"),
         ):
-            pool = build.build_pool(store, embedder, build.build_account(settings, len(store)), extractor)
+            pool = build.build_pool(
+                store, embedder, build.build_account(settings, len(store)), extractor,
+                embed_all=build.embedding(settings, embedder, print),
+            )  # fmt: skip
         texts = [document.text for document in store.fetch(range(min(SAMPLE, len(store))))]
         with stages.stage(f"embed {len(texts):,} in memory"):
             embedder.embed(texts)

@@ -27,6 +27,7 @@ from bonanza.corpus.targets import read_target
 from bonanza.custom import BUILT_IN, PREFIX, Custom
 from bonanza.embedders.alignment import AlignedEmbedder, StaticAligner
 from bonanza.embedders.cached import EmbedAll, Vectors, embed_corpus, gathered
+from bonanza.embedders.processes import ProcessEmbedding
 from bonanza.embedders.sentence_transformers import (
     SentenceTransformerAligner,
     SentenceTransformerEmbedder,
@@ -308,9 +309,9 @@ def build_vectors(store: Store, embedder: Embedder, embed_all: EmbedAll | None =
 def embedding(
     settings: RunSettings | IndexSettings, embedder: Embedder, tell: Callable[[str], None]
 ) -> EmbedAll | None:
-    """What has texts embedded elsewhere, where the settings say so."""
+    """What has texts embedded by other processes, here or where the settings say; None: nothing but this one."""
     if settings.executor == LOCAL:
-        return None
+        return ProcessEmbedding(embedder) if isinstance(embedder, StaticEmbedder) else None
     here = embedder if isinstance(embedder, StaticEmbedder) else None  # small, and learned here
     make = partial(embedding_of, settings.embedder, embedder.name, here)
     return RayEmbedding(make, settings.ray.processors or 1, settings.ray, tell)

@@ -1,0 +1,138 @@
+"""Batches embedded by other processes are those of this one, to the bit and in their order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bonanza.embedders import processes
+from bonanza.embedders.processes import ProcessEmbedding
+from bonanza.embedders.static import StaticEmbedder, fit_static
+from bonanza.errors import ExtractionError
+
+TEXTS = [f"The harbour master counts {number} boats at the pier; bread rises." for number in range(200)]
+
+
+@pytest.fixture(scope="module")
+def embedder() -> StaticEmbedder:
+    return fit_static(TEXTS)
+
+
+@pytest.fixture(autouse=True)
+def two_processes(monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
+    monkeypatch.setattr(processes, "FEW", 2)
+
+
+def batches(size: int = 10) -> Iterator[list[str]]:
+    return (TEXTS[start : start + size] for start in range(0, len(TEXTS), size))
+
+
+@pytest.mark.slow
+def test_vectors_are_those_of_one_process_in_their_order(embedder):
+    spread = ProcessEmbedding(embedder)
+    whole = np.concatenate([embedder.embed(batch) for batch in batches()])
+    for _ in range(2):  # a corpus of two parts
+        np.testing.assert_array_equal(np.concatenate(list(spread(batches()))), whole)
+
+
+@pytest.mark.slow
+def test_texts_are_not_read_far_ahead_of_what_is_embedded(embedder):
+    read = []
+    vectors = ProcessEmbedding(embedder)(batch for batch in batches(2) if read.append(batch) is None)
+    for _ in range(12):
+        next(vectors)
+    assert len(read) < 40
+
+
+def test_few_batches_are_embedded_here(embedder, monkeypatch):
+    monkeypatch.setattr(ProcessEmbedding, "_spread", lambda *_: pytest.fail("processes were started"))
+    assert len(list(ProcessEmbedding(embedder)(batches(100)))) == 2
+    assert list(ProcessEmbedding(embedder)(iter([]))) == []
+
+
+def test_one_processor_starts_no_processes(embedder, monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    monkeypatch.setattr(ProcessEmbedding, "_spread", lambda *_: pytest.fail("processes were started"))
+    assert len(list(ProcessEmbedding(embedder)(batches()))) == 20
+
+
+@pytest.mark.slow
+def test_an_error_of_the_reader_arrives_as_it_is(embedder):
+    def broken() -> Iterator[list[str]]:
+        yield from batches()
+        raise LookupError("a file is gone")
+
+    with pytest.raises(LookupError, match="a file is gone"):
+        list(ProcessEmbedding(embedder)(broken()))
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_is_named(embedder, monkeypatch):
+    monkeypatch.setattr(processes, "embedded_by", _dies)
+    with pytest.raises(ExtractionError, match="A process that embeds texts died"):
+        list(ProcessEmbedding(embedder)(batches()))
+
+
+def _dies(folder: str, texts: list[str]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+SCRIPT = """
+import os, sys, time
+from bonanza.embedders import processes
+from bonanza.embedders.static import fit_static
+texts = [f"boats {number}" for number in range(100)]
+processes.FEW = 1
+def batches():
+    for number in range(10_000):
+        yield texts
+for number, _ in enumerate(processes.ProcessEmbedding(fit_static(texts))(batches())):
+    if number == 20:
+        print("begun", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_end_with_the_one_that_started_them(how, tmp_path):
+    """From a script without a guard of its main part, too."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = os.environ | {"LOKY_MAX_CPU_COUNT": "2"}
+    command = [sys.executable, str(tmp_path / "script.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as script:
+        assert script.stdout is not None
+        assert script.stdout.readline() == "begun\n"
+        children = _children(script.pid)
+        assert len(children) >= 2
+        script.send_signal(how)
+        script.wait()
+    until = time.monotonic() + 60
+    while any(map(_lives, children)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not [child for child in children if _lives(child)]
+
+
+def _children(process: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+            if int(fields["PPid"]) == process:
+                found.append(int(status.parent.name))
+    return found
+
+
+def _lives(process: int) -> bool:
+    with contextlib.suppress(OSError):
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    return False
