@@ -12,11 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bonanza import build
+from bonanza.corpus import joined
 from bonanza.corpus.joined import JoinedStore, open_parts, stored
 from bonanza.corpus.readers import Corpus, Fields, MemoryReader, documents, open_corpus
+from bonanza.corpus.readers.jsonl import JsonLines
 from bonanza.embedders.static import fit_static
 from bonanza.errors import CorpusError
-from bonanza.records import Document, Skipped
+from bonanza.processes import spread
+from bonanza.records import Document, Skipped, content_id
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +39,9 @@ def read(corpus: Corpus) -> list[Document]:
     return [record for record in corpus.read() if isinstance(record, Document)]
 
 
-names = st.sampled_from(["", "a", "b", "c"])
+names = st.sampled_from(
+    ["", "a", "b", "c", f"a#{content_id('one')}", f"#{content_id('two ')}", "b#", content_id("vier")]
+)
 records = st.fixed_dictionaries({"id": names, "text": st.sampled_from(["one", "two ", "three" * 50, "vier"])})
 
 
@@ -55,6 +60,43 @@ def test_parts_joined_are_the_corpus_read_at_once(tmp_path_factory, files):
     assert store.lengths.tolist() == [len(document.text) for document in expected]
     left_out = sorted(one.reason for one in corpus.read() if isinstance(one, Skipped))
     assert sorted(one.reason for one in store.skipped) == left_out
+
+
+@pytest.mark.slow
+def test_parts_read_by_many_processes_are_those_of_one(tmp_path, monkeypatch):
+    corpus = write(tmp_path, {f"{number}.jsonl": pages(number * 4) for number in range(12)})
+    here = open_parts(corpus, tmp_path / "here")
+    monkeypatch.setattr(joined, "MUCH", 0)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
+    monkeypatch.setattr(joined, "spread", counted := Counted())
+    there = open_parts(corpus, tmp_path / "there")
+    assert counted.items == len(there.parts) > 3
+    files = lambda place: {path.relative_to(place): path.read_bytes() for path in place.rglob("*.*") if path.is_file()}
+    assert files(tmp_path / "there") == files(tmp_path / "here")
+    assert there.fetch(range(len(there))) == here.fetch(range(len(here)))
+
+
+@pytest.mark.slow
+def test_a_file_that_no_process_can_read_is_named(tmp_path, monkeypatch):
+    corpus = write(tmp_path, {f"{number}.jsonl": pages(number * 4) for number in range(12)})
+    corpus.parts()  # the files are hashed
+    (tmp_path / "7.jsonl").unlink()
+    monkeypatch.setattr(joined, "MUCH", 0)
+    monkeypatch.setattr(JsonLines, "size", lambda self: 1_000)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
+    with pytest.raises(CorpusError, match=r"7\.jsonl"):
+        open_parts(corpus, tmp_path / "cache")
+
+
+class Counted:
+    """Counts what is handed to other processes."""
+
+    def __init__(self) -> None:
+        self.items = 0
+
+    def __call__(self, do, items, work):
+        self.items += len(items)
+        return spread(do, items, work)
 
 
 def pages(first: int, count: int = 4) -> list[dict[str, str]]:

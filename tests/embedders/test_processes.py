@@ -55,14 +55,14 @@ def test_texts_are_not_read_far_ahead_of_what_is_embedded(embedder):
 
 
 def test_few_batches_are_embedded_here(embedder, monkeypatch):
-    monkeypatch.setattr(ProcessEmbedding, "_spread", lambda *_: pytest.fail("processes were started"))
+    monkeypatch.setattr(processes, "spread", lambda *_: pytest.fail("processes were started"))
     assert len(list(ProcessEmbedding(embedder)(batches(100)))) == 2
     assert list(ProcessEmbedding(embedder)(iter([]))) == []
 
 
 def test_one_processor_starts_no_processes(embedder, monkeypatch):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
-    monkeypatch.setattr(ProcessEmbedding, "_spread", lambda *_: pytest.fail("processes were started"))
+    monkeypatch.setattr(processes, "spread", lambda *_: pytest.fail("processes were started"))
     assert len(list(ProcessEmbedding(embedder)(batches()))) == 20
 
 

@@ -12,10 +12,11 @@ killed process has finished of them stays. The corpus is a folder beside them, n
 from __future__ import annotations
 
 import json
-from array import array
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonanza.corpus.readers import Corpus
-from bonanza.corpus.readers.documents import unique_in_all
+from bonanza.corpus.readers.documents import MARK, unique_in_all
 from bonanza.corpus.store import (
     COMPLETE,
     IDS,
     SKIPPED,
     DocumentStore,
     building,
+    is_stored,
     json_line,
     locked,
     new_file,
@@ -39,9 +41,11 @@ from bonanza.corpus.store import (
     refuse_outside,
 )
 from bonanza.interfaces import Reader
+from bonanza.processes import processors, spread
 from bonanza.records import Document, Skipped
 
 ROWS, JOINED = "rows.npy", "joined.json"
+MUCH = 1 << 26  # [ours] bytes of files, from which on processes are started to read them: seconds
 
 
 class JoinedStore:
@@ -91,6 +95,7 @@ def open_parts(reader: Reader, cache: Path) -> Store:
         store = open_store(reader, cache)
         refuse_nothing(len(store), store.skipped)
         return store
+    _build(parts, cache)
     stores = [open_store(part, cache) for part in parts]
     path = cache / reader.fingerprint()
     if not _is_whole(path, stores):
@@ -101,6 +106,18 @@ def open_parts(reader: Reader, cache: Path) -> Store:
     joined = JoinedStore(path, stores)
     refuse_nothing(len(joined), joined.skipped)
     return joined
+
+
+def _build(parts: Sequence[Corpus | Reader], cache: Path) -> None:
+    """Store the parts that are missing on all processors, if that is much."""
+    missing = [part for part in parts if isinstance(part, Corpus) and not is_stored(part, cache)]
+    much = sum(table.size() for part in missing for table in part.tables) > MUCH
+    if much and len(missing) > 1 and processors() > 1:
+        deque(spread(partial(_built, cache=cache), missing, "reads the corpus"), maxlen=0)
+
+
+def _built(part: Corpus, cache: Path) -> None:
+    open_store(part, cache)
 
 
 def stored(path: Path) -> Store | None:
@@ -125,26 +142,27 @@ def _proof(path: Path, stores: Sequence[DocumentStore]) -> dict[str, Any]:
 
 
 def _join(stores: Sequence[DocumentStore], folder: Path) -> None:
-    """Write what makes one corpus of them."""
-    rows = array("q")
+    """Write what makes one corpus of them. Most ids stand in no need of a look, and are copied as they are."""
+    suspects, seen, rows = _suspects(stores), dict[str, int](), []
     with new_file(folder / IDS) as ids, new_file(folder / SKIPPED) as left_out:
-        for part, row, id_, skipped in _unique(stores):
-            if skipped is not None:
-                left_out.write(json_line(asdict(skipped)))
-            else:
-                rows.extend((part, row))
-                ids.write(json_line(id_))
+        for part, store in enumerate(stores):
+            lines = (store.path / IDS).read_bytes().splitlines(keepends=True)
+            kept = np.ones(len(store), bool)
+            for row in (row for row, id_ in enumerate(store.ids) if id_ in suspects):
+                named, reason = unique_in_all(store.ids[row], int(store.hashes[row]), seen)
+                kept[row], lines[row] = not reason, b"" if reason else json_line(named)
+                if reason:
+                    left_out.write(json_line(asdict(Skipped(store.origins([row])[0], reason, named))))
+            ids.writelines(lines)
+            rows.append(np.stack((np.full(len(store), part), np.arange(len(store))), axis=1)[kept])
     with new_file(folder / ROWS) as file:
-        np.save(file, np.array(rows).reshape(-1, 2))
+        np.save(file, np.concatenate(rows))
     with new_file(folder / JOINED) as file:
         file.write(json_line(_proof(folder, stores)))
 
 
-def _unique(stores: Sequence[DocumentStore]) -> Iterator[tuple[int, int, str, Skipped | None]]:
-    """Each document of all parts, with the id that it bears in the whole, or why it is left out."""
-    seen: dict[str, int] = {}
-    for part, store in enumerate(stores):
-        for row, (id_, text) in enumerate(zip(store.ids, store.hashes.tolist(), strict=True)):
-            named, reason = unique_in_all(id_, text, seen)
-            skipped = Skipped(store.origins([row])[0], reason, named) if reason else None
-            yield part, row, named, skipped
+def _suspects(stores: Sequence[DocumentStore]) -> set[str]:
+    """The ids that `unique_in_all` may rename or leave out, and those that it compares them with."""
+    counts = Counter(chain.from_iterable(store.ids for store in stores))
+    marked = [id_ for id_ in counts if MARK in id_]
+    return {*(id_ for id_, count in counts.items() if count > 1), *marked, *(id_.rpartition(MARK)[0] for id_ in marked)}

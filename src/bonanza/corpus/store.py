@@ -161,8 +161,8 @@ class DocumentStore:
 
 def read_lines(path: Path) -> list[Any]:
     """The values in a file of JSON lines."""
-    with path.open("rb") as lines:
-        return [json.loads(line) for line in lines]
+    values: list[Any] = json.loads(b"[%s]" % b",".join(path.read_bytes().splitlines()))
+    return values
 
 
 def refuse_outside(rows: Sequence[int], documents: int) -> None:
@@ -185,6 +185,11 @@ def open_store(reader: Reader, cache: Path) -> DocumentStore:
         with locked(cache, path.name):  # equal files may lie elsewhere than when they were read first
             write_text(path / SOURCES, sources)
     return DocumentStore(path)
+
+
+def is_stored(reader: Reader, cache: Path) -> bool:
+    """Whether `open_store` has nothing to read."""
+    return _is_whole(cache / reader.fingerprint())
 
 
 def _sources(reader: Reader) -> str:

@@ -15,7 +15,6 @@ from bonanza.errors import SettingsError
 from bonanza.interfaces import Embedder, Matrix
 
 ITEM_BYTES = 2  # of a float16
-GATHERED = 1 << 16  # rows copied at a time
 
 Vectors = NDArray[np.float16]
 
@@ -53,18 +52,18 @@ def gathered(parts: Sequence[Vectors], rows: NDArray[np.int64], embedder: Embedd
     if not _is_whole(path, shape):
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         with open(partial, "wb") as file:
-            for start in range(0, len(rows), GATHERED):
-                file.write(_some(parts, rows[start : start + GATHERED], embedder.dim).tobytes())
+            for run in _runs(rows):
+                part, first = run[0].tolist()
+                file.write(np.ascontiguousarray(parts[part][first : first + len(run)]).data)
         os.replace(partial, path)
     return _mapped(path, shape)
 
 
-def _some(parts: Sequence[Vectors], rows: NDArray[np.int64], dim: int) -> NDArray[np.float16]:
-    found = np.empty((len(rows), dim), np.float16)
-    for part in np.unique(rows[:, 0]):
-        here = rows[:, 0] == part
-        found[here] = parts[part][rows[here, 1]]
-    return found
+def _runs(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Rows that follow one another in a part: most of a part, where few documents repeat those of others."""
+    steps = np.diff(rows, axis=0)
+    ends = 1 + np.flatnonzero((steps[:, 0] != 0) | (steps[:, 1] != 1))
+    yield from (run for run in np.split(rows, ends) if len(run))
 
 
 def _place(folder: Path, embedder: Embedder) -> Path:

@@ -20,6 +20,7 @@ READER_VERSION = "3"  # part of every fingerprint: raise it when the same files 
 FILTERS_VERSION = "filters-1"  # the same for what the filters leave out
 
 ALL = FilterSettings()  # every document takes part
+MARK = "#"  # between an id that another document bears and the hash of the text
 Place = tuple[int, int]  # number of a table, and place of a row in it
 
 
@@ -194,8 +195,8 @@ def unique_in_all(id_: str, text: int, seen: dict[str, int]) -> tuple[str, str]:
     seen : ids of the documents before it, and hashes of their texts; the document joins them
     """
     own = f"{text:016x}"
-    named = id_ if seen.get(id_, text) == text else f"{id_}#{own}"
-    for name in (named, named.removesuffix(f"#{own}")):
+    named = id_ if seen.get(id_, text) == text else f"{id_}{MARK}{own}"
+    for name in (named, named.removesuffix(f"{MARK}{own}")):
         if seen.get(name) == text:
             return name, "repeated text" if name == own else "repeated document"
     seen[named] = text
