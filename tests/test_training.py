@@ -88,15 +88,17 @@ def test_samples_that_are_too_long_are_cut_or_left_out_and_counted(tiny_models):
 def test_the_recipe_is_the_papers_or_fits_the_data():
     settings = TrainSettings("data", "local")
     few = 100
-    assert recipe_of(replace(settings, preset="paper"), few, 64, "cpu", True) == Recipe(4, 512, 4, True, 1e-5, 64)
-    assert recipe_of(replace(settings, preset="paper", full=True), few, 64, "cuda", False) == Recipe(
+    assert recipe_of(replace(settings, preset="paper"), few, 64, "cpu", 9) == Recipe(4, 512, 4, True, 1e-5, 64)
+    assert recipe_of(replace(settings, preset="paper", full=True), few, 64, "cuda", 9) == Recipe(
         2, 512, 8, False, 1e-5, 64
     )
-    assert recipe_of(settings, few, 64, "cpu", True) == Recipe(4, 4, 4, True, 3e-4, 64)
-    assert recipe_of(settings, few, 64, "cpu", False) == Recipe(4, 4, 1, False, 3e-4, 64)
-    assert recipe_of(settings, 60_000, 64, "cuda", False).batch_size == 512
-    assert recipe_of(replace(settings, batch_size=7), few, 64, "cuda", False).rows_at_once == 7
-    assert recipe_of(replace(settings, batch_size=9), few, 64, "cpu", True).rows_at_once == 3
+    assert recipe_of(settings, few, 64, "cpu", 9) == Recipe(4, 4, 4, True, 3e-4, 64)
+    assert recipe_of(settings, few, 64, "cpu", 1) == Recipe(4, 4, 1, False, 3e-4, 64)
+    assert recipe_of(settings, 60_000, 64, "cuda", 9).batch_size == 512
+    assert recipe_of(replace(settings, batch_size=7), few, 64, "cuda", 9).rows_at_once == 7
+    assert recipe_of(replace(settings, batch_size=9), few, 64, "cpu", 9).rows_at_once == 3
+    assert recipe_of(settings, few, 64, "cpu", 2) == Recipe(4, 4, 2, True, 3e-4, 64)
+    assert recipe_of(replace(settings, rows_at_once=4), few, 64, "cpu", 2) == Recipe(4, 4, 4, False, 3e-4, 64)
 
 
 def test_samples_in_one_row_are_learned_as_one_at_a_time(settings, tmp_path):
@@ -124,8 +126,9 @@ def test_models_that_see_across_samples_or_know_no_positions_are_told(tiny_model
     blind = lambda input_ids, position_ids, use_cache: model.model(input_ids=input_ids, use_cache=use_cache)
     without = lambda input_ids, use_cache: model.model(input_ids=input_ids, use_cache=use_cache)
     assert keeps_apart(model, [5, 6, 7])
-    for call in (blind, without):
-        call.config = model.model.config
+    short = lambda input_ids, position_ids, use_cache: torch.zeros(3) + torch.zeros(input_ids.shape[1])
+    for call in (blind, without, short):
+        call.get_input_embeddings = model.model.get_input_embeddings
         assert not keeps_apart(replace(model, model=call), [5, 6, 7])
 
 

@@ -675,15 +675,15 @@ def build_scorer(
     if lm.startswith(SERVER):
         key = os.environ.get("OPENAI_API_KEY")
         return JournaledScorer(ServerScorer(lm.removeprefix(SERVER), settings.connection, key), cache / SCORES)
-    here = TransformersScorer(open_language_model(lm), scorer)
+    here = TransformersScorer(opened := open_language_model(lm), scorer)
     if settings.executor == LOCAL:
         return JournaledScorer(here, cache / SCORES)
-    make = partial(scoring_of, lm, scorer, here.name)
+    make = partial(scoring_of, lm, opened.precision, scorer, here.name)
     score_all = RayScoring(make, settings.ray.processors or 1, settings.ray, say)
     return JournaledScorer(SpreadScorer(here, score_all), cache / SCORES)
 
 
-def scoring_of(lm: str, settings: ScorerSettings, name: str) -> Callable[[list[Passage]], list[Score]]:
+def scoring_of(lm: str, precision: str, settings: ScorerSettings, name: str) -> Callable[[list[Passage]], list[Score]]:
     """What scores a batch of passages on another machine; it must be what scores them here.
 
     Raises
@@ -691,7 +691,7 @@ def scoring_of(lm: str, settings: ScorerSettings, name: str) -> Callable[[list[P
     SettingsError
         If this machine would score them by another model.
     """
-    scorer = TransformersScorer(open_language_model(lm), settings)
+    scorer = TransformersScorer(open_language_model(lm, precision), settings)
     if scorer.name != name:
         raise SettingsError(f"responses would be scored by {scorer.name!r}, not by {name!r}. Install the same model.")
     return scorer.score_batch

@@ -47,6 +47,10 @@ class MissingExtraError(UsageError):
         self.why = f"{wanted} needs packages that are not installed."
         self.command = f"pip install 'bonanza[{extra}]'"
         super().__init__(f"{self.why} Run: {self.command}")
+        self._given = wanted, extra
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return MissingExtraError, self._given  # it may be raised in another process
 
 
 class PartError(UsageError):

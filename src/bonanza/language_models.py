@@ -30,6 +30,11 @@ class LanguageModel:
     device: str
     context_tokens: int
 
+    @property
+    def precision(self) -> str:
+        """What its weights were opened in: "float32" or "bfloat16"."""
+        return self.name.rpartition(".")[2]
+
 
 def embedded_model() -> Path:
     """The file of the small model that is installed with bonanza's extra "local".
@@ -46,10 +51,10 @@ def embedded_model() -> Path:
 
 
 @functools.cache
-def open_language_model(name: str) -> LanguageModel:
+def open_language_model(name: str, precision: str | None = None) -> LanguageModel:
     """Open "local" (the embedded model), "hf:PATH" or a Hugging Face path; no code of a model is ever run.
 
-    In bfloat16 where the processor or accelerator has instructions for it, else in float32.
+    In the given precision; None: bfloat16 where the processor or accelerator has instructions for it, else float32.
 
     Raises
     ------
@@ -62,7 +67,7 @@ def open_language_model(name: str) -> LanguageModel:
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError:
         raise MissingExtraError(f"--lm {name}", "train") from None
-    dtype = torch.bfloat16 if has_fast_bfloat16() else torch.float32
+    dtype = getattr(torch, precision or ("bfloat16" if has_fast_bfloat16() else "float32"))
     try:
         with without_progress_bars():
             tokenizer = AutoTokenizer.from_pretrained(**place_of(name))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
 import time
-import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
-from typing import TypeVar
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+from weakref import finalize
 
 from bonanza.errors import ExtractionError
 
@@ -22,49 +24,80 @@ Result = TypeVar("Result")
 
 
 def processors() -> int:
-    """How many processes are worth it. LOKY_MAX_CPU_COUNT in the environment is the most."""
+    """How many processes are worth it; one where none may be started. LOKY_MAX_CPU_COUNT (environment) bounds it."""
     import joblib
 
-    return int(min(joblib.cpu_count(), MOST))
+    return 1 if multiprocessing.current_process().daemon else int(min(joblib.cpu_count(), MOST))
 
 
-def spread(do: Callable[[Item], Result], items: Iterable[Item], work: str) -> Iterator[Result]:
-    """Yield what is done with each item, in their order. A script needs no guard of its main part for it.
+class Processes(Generic[Item, Result]):
+    """Does one thing with many items, in processes that live as long as this. Scripts need no guard of their main part.
 
     Parameters
     ----------
-    do : a function of a module, or a `functools.partial` of one
+    do : anything that can be pickled; each process gets it once
     work : what it does, for messages: "embeds texts"
-
-    Raises
-    ------
-    ExtractionError
-        If a process dies.
     """
-    import joblib
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    parallel = joblib.Parallel(
-        processors(), return_as="generator", batch_size=1, pre_dispatch=AHEAD * processors(),
-        initializer=_belong_to_the_starter,
-    )  # fmt: skip
-    done = parallel(joblib.delayed(do)(item) for item in items)
-    try:
-        yield from chain(done)  # closing this generator does not reach through it: see below
-    except TerminatedWorkerError:
-        raise ExtractionError(
-            f"A process that {work} died (memory?). The same command goes on; with LOKY_MAX_CPU_COUNT=1 in the "
-            "environment, no processes are started."
-        ) from None
-    finally:
-        with warnings.catch_warnings(action="ignore"):  # of what was done for nothing
-            done.close()
+    def __init__(self, do: Callable[[Item], Result], work: str) -> None:
+        self._do, self._work = do, work
+        self._pool: Any = None
+
+    def __call__(self, items: Iterable[Item]) -> Iterator[Result]:
+        """Yield what is done with each item, in their order.
+
+        Raises
+        ------
+        ExtractionError
+            If a process dies.
+        """
+        pool, under_way = self._started(), deque[Future[Result]]()
+        try:
+            for item in items:
+                under_way.append(pool.submit(_done, item))
+                if len(under_way) >= AHEAD * processors():
+                    yield self._awaited(under_way.popleft())
+            while under_way:
+                yield self._awaited(under_way.popleft())
+        finally:
+            for future in under_way:
+                future.cancel()
+
+    def _started(self) -> Any:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        if self._pool is None:
+            given = os.getpid(), self._do
+            self._pool = ProcessPoolExecutor(processors(), initializer=_begin, initargs=given)
+            finalize(self, self._pool.shutdown, wait=True, kill_workers=True)
+        return self._pool
+
+    def _awaited(self, future: Future[Result]) -> Result:
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            why = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ExtractionError(
+                f"A process that {self._work} was lost (memory?): {why} The same command goes on; with "
+                "LOKY_MAX_CPU_COUNT=1 in the environment, no processes are started."
+            ) from None
 
 
-def _belong_to_the_starter() -> None:
-    """Leave Ctrl-C to the process that was asked: a terminal tells all. And end when that one ends, however it does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+_given: list[Callable[[Any], Any]] = []  # in a process: what it does
+
+
+def _begin(parent: int, do: Callable[[Any], Any]) -> None:
+    """Leave signals to the process that was asked: a terminal tells all. End when that one ends, however it does."""
+    _given[:] = [do]
+    for which in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(which, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _done(item: Any) -> Any:
+    return _given[0](item)
 
 
 def _end_with(parent: int) -> None:

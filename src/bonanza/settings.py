@@ -188,7 +188,7 @@ class RaySettings:
 
     workers: Positive | None = None  # None: as many as the nodes have processors for; more: for an autoscaler to add
     processors: Above | None = None  # that each takes. None: 1, or local.threads for the embedded model [ours]
-    gpus: NotNegative = 0.0  # that each takes; Ray hides the GPUs from those that take none
+    gpus: NotNegative = 0.0  # that each takes; whoever takes none sees none
     give_up_after: Above = 600.0  # [ours] seconds without any worker
 
 

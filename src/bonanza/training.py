@@ -46,6 +46,7 @@ ADAPTER, MODEL = "adapter", "model"
 TRAINING_FILE = "train.jsonl"  # of a run of extract
 FREE = ("data", "checkpoint_seconds")  # settings that do not decide the outcome; the data's content does
 PAPER_BATCH, LEAST_STEPS = 512, 25  # [paper]; [ours] steps an epoch has at least, where there are as many samples
+PROBED = 32  # tokens of a sample that tell whether a model keeps samples apart
 GPU_ROWS, CPU_ROWS = 8, 4  # [ours] at once; a processor gains nothing from more, and pads for nothing
 LOGGED = 200  # figures of the loss that are kept, about
 WRITING_SHARE = 20  # [ours] computing takes at least so many times as long as writing checkpoints
@@ -238,8 +239,7 @@ def _job(settings: TrainSettings, data: InstructionData, language_model: Languag
     if not lessons.kept:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in lessons.left_out.items())
         raise SettingsError(f"{data.path}: no sample can be trained on ({reasons}). Raise --max-tokens.")
-    apart = language_model.device == "cpu" and keeps_apart(language_model, lessons.kept[0].ids)
-    recipe = recipe_of(settings, len(lessons.kept), most, language_model.device, apart)
+    recipe = recipe_of(settings, len(lessons.kept), most, language_model.device, joinable(language_model, lessons.kept))
     return _Job(settings, data, lessons, recipe, language_model, out)
 
 
@@ -259,11 +259,19 @@ def lessons_of(samples: Sequence[Sample], writer: Writer, most_tokens: int, cut:
     return Lessons(kept, shortened, dict(left_out))
 
 
+def joinable(language_model: LanguageModel, lessons: Sequence[Lesson]) -> int:
+    """How many samples may stand in one row."""
+    if language_model.device != "cpu" or not keeps_apart(language_model, lessons[0].ids):
+        return 1
+    return max(1, language_model.context_tokens // max(len(lesson.ids) for lesson in lessons))
+
+
 def keeps_apart(language_model: LanguageModel, ids: list[int]) -> bool:
     """Whether samples that stand in one row do not see each other if their positions begin anew. Not all models do."""
     import torch
 
-    model, others = language_model.model, [(token + 1) % language_model.model.config.vocab_size for token in ids]
+    model, ids = language_model.model, ids[:PROBED]
+    others = [(token + 1) % model.get_input_embeddings().num_embeddings for token in ids]
     positions = torch.tensor([[*range(len(ids)), *range(len(ids))]])
     with torch.inference_mode():
         try:
@@ -271,21 +279,21 @@ def keeps_apart(language_model: LanguageModel, ids: list[int]) -> bool:
                 model(input_ids=torch.tensor([before + ids]), position_ids=positions, use_cache=False).logits
                 for before in (ids, others)
             )
-        except TypeError:  # a model without positions
+        except (TypeError, ValueError, RuntimeError):  # a model without positions, or without room for two samples
             return False
     return torch.equal(first[:, len(ids) :], second[:, len(ids) :])
 
 
-def recipe_of(settings: TrainSettings, samples: int, max_tokens: int, device: str, apart: bool) -> Recipe:
+def recipe_of(settings: TrainSettings, samples: int, max_tokens: int, device: str, joinable: int) -> Recipe:
     """Fill in what the settings leave open: EQUAL's values, or those that fit few samples and small models."""
     paper = settings.preset == "paper"
     few = max(1, samples // LEAST_STEPS)
     batch = settings.batch_size or (PAPER_BATCH if paper else min(PAPER_BATCH, few))
     rate = settings.learning_rate or (1e-5 if paper or settings.full else 3e-4)
-    usual = GPU_ROWS if device != "cpu" else CPU_ROWS if apart else 1
+    usual = min(CPU_ROWS, joinable) if device == "cpu" else GPU_ROWS
     most = settings.rows_at_once or usual
     at_once = next(rows for rows in range(min(most, batch), 0, -1) if batch % rows == 0)
-    joined = apart and at_once > 1
+    joined = device == "cpu" and 1 < at_once <= joinable
     return Recipe(settings.epochs or (2 if settings.full else 4), batch, at_once, joined, rate, max_tokens)
 
 
@@ -403,23 +411,18 @@ def _last_checkpoint(folder: Path) -> Path | None:
 
 def _save(model: Any, job: _Job) -> None:
     """Write the tuned weights and the tokenizer, whole or not at all."""
+    import torch
+
     place, partial = job.out / job.kind, job.out / f"{job.kind}.partial"
     for path in (place, partial):
         shutil.rmtree(path, ignore_errors=True)
     with without_progress_bars():
         if job.settings.full:
-            model.to(_precision(job.language_model)).save_pretrained(partial)
+            model.to(getattr(torch, job.language_model.precision)).save_pretrained(partial)
         else:
             model.save_pretrained(partial, save_embedding_layers=False)
         job.language_model.tokenizer.save_pretrained(partial)
     os.replace(partial, place)
-
-
-def _precision(language_model: LanguageModel) -> Any:
-    """The precision that the model was opened in, which its name ends with."""
-    import torch
-
-    return getattr(torch, language_model.name.rpartition(".")[2])
 
 
 def _summary(job: _Job, trainer: Any, seconds: float) -> dict[str, Any]:

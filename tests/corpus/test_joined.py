@@ -18,7 +18,7 @@ from bonanza.corpus.readers import Corpus, Fields, MemoryReader, documents, open
 from bonanza.corpus.readers.jsonl import JsonLines
 from bonanza.embedders.static import fit_static
 from bonanza.errors import CorpusError
-from bonanza.processes import spread
+from bonanza.processes import Processes
 from bonanza.records import Document, Skipped, content_id
 
 
@@ -68,7 +68,7 @@ def test_parts_read_by_many_processes_are_those_of_one(tmp_path, monkeypatch):
     here = open_parts(corpus, tmp_path / "here")
     monkeypatch.setattr(joined, "MUCH", 0)
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
-    monkeypatch.setattr(joined, "spread", counted := Counted())
+    monkeypatch.setattr(joined, "Processes", counted := Counted())
     there = open_parts(corpus, tmp_path / "there")
     assert counted.items == len(there.parts) > 3
     files = lambda place: {path.relative_to(place): path.read_bytes() for path in place.rglob("*.*") if path.is_file()}
@@ -94,9 +94,12 @@ class Counted:
     def __init__(self) -> None:
         self.items = 0
 
-    def __call__(self, do, items, work):
-        self.items += len(items)
-        return spread(do, items, work)
+    def __call__(self, do, work):
+        def counting(items):
+            self.items += len(items)
+            return Processes(do, work)(items)
+
+        return counting
 
 
 def pages(first: int, count: int = 4) -> list[dict[str, str]]:

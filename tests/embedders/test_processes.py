@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ import pytest
 from bonanza.embedders import processes
 from bonanza.embedders.processes import ProcessEmbedding
 from bonanza.embedders.static import StaticEmbedder, fit_static
-from bonanza.errors import ExtractionError
+from bonanza.errors import ExtractionError, MissingExtraError
+from bonanza.processes import AHEAD, Processes
 
 TEXTS = [f"The harbour master counts {number} boats at the pier; bread rises." for number in range(200)]
 
@@ -45,24 +47,15 @@ def test_vectors_are_those_of_one_process_in_their_order(embedder):
         np.testing.assert_array_equal(np.concatenate(list(spread(batches()))), whole)
 
 
-@pytest.mark.slow
-def test_texts_are_not_read_far_ahead_of_what_is_embedded(embedder):
-    read = []
-    vectors = ProcessEmbedding(embedder)(batch for batch in batches(2) if read.append(batch) is None)
-    for _ in range(12):
-        next(vectors)
-    assert len(read) < 40
-
-
 def test_few_batches_are_embedded_here(embedder, monkeypatch):
-    monkeypatch.setattr(processes, "spread", lambda *_: pytest.fail("processes were started"))
+    monkeypatch.setattr(Processes, "_started", lambda _: pytest.fail("processes were started"))
     assert len(list(ProcessEmbedding(embedder)(batches(100)))) == 2
     assert list(ProcessEmbedding(embedder)(iter([]))) == []
 
 
 def test_one_processor_starts_no_processes(embedder, monkeypatch):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
-    monkeypatch.setattr(processes, "spread", lambda *_: pytest.fail("processes were started"))
+    monkeypatch.setattr(Processes, "_started", lambda _: pytest.fail("processes were started"))
     assert len(list(ProcessEmbedding(embedder)(batches()))) == 20
 
 
@@ -77,14 +70,59 @@ def test_an_error_of_the_reader_arrives_as_it_is(embedder):
 
 
 @pytest.mark.slow
-def test_a_process_that_dies_is_named(embedder, monkeypatch):
-    monkeypatch.setattr(processes, "embedded_by", _dies)
-    with pytest.raises(ExtractionError, match="A process that embeds texts died"):
-        list(ProcessEmbedding(embedder)(batches()))
+@pytest.mark.parametrize("doing", ["dies", "cannot be told"])
+def test_a_process_that_is_lost_is_named(doing):
+    with pytest.raises(ExtractionError, match="A process that embeds texts was lost"):
+        list(Processes({"dies": _dies, "cannot be told": _fails_oddly}[doing], "embeds texts")(range(9)))
 
 
-def _dies(folder: str, texts: list[str]) -> None:
+def _dies(item: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _fails_oddly(item: int) -> None:
+    raise OddError("one", "two")
+
+
+class OddError(Exception):
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(one)
+
+
+@pytest.mark.slow
+def test_an_error_of_the_work_arrives_as_it_is():
+    with pytest.raises(MissingExtraError, match=re.escape("the sea needs packages that are not installed.")):
+        list(Processes(_lacks, "sails")(range(9)))
+
+
+def _lacks(item: int) -> None:
+    raise MissingExtraError("the sea", "boats")
+
+
+@pytest.mark.slow
+def test_few_items_are_taken_before_the_oldest_is_done():
+    taken: list[int] = []
+    done = Processes(_itself, "does nothing")(item for item in range(100) if taken.append(item) is None)
+    assert next(done) == 0
+    time.sleep(0.5)
+    assert len(taken) == AHEAD * 2
+    done.close()
+
+
+@pytest.mark.slow
+def test_processes_work_where_the_caller_is(tmp_path, monkeypatch):
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert set(Processes(_where, "looks")(range(4))) == {str(tmp_path / name)}
+
+
+def _itself(item: int) -> int:
+    return item
+
+
+def _where(item: int) -> str:
+    return str(Path.cwd())
 
 
 SCRIPT = """

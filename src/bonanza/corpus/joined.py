@@ -41,7 +41,7 @@ from bonanza.corpus.store import (
     refuse_outside,
 )
 from bonanza.interfaces import Reader
-from bonanza.processes import processors, spread
+from bonanza.processes import Processes, processors
 from bonanza.records import Document, Skipped
 
 ROWS, JOINED = "rows.npy", "joined.json"
@@ -110,10 +110,15 @@ def open_parts(reader: Reader, cache: Path) -> Store:
 
 def _build(parts: Sequence[Corpus | Reader], cache: Path) -> None:
     """Store the parts that are missing on all processors, if that is much."""
-    missing = [part for part in parts if isinstance(part, Corpus) and not is_stored(part, cache)]
+    missing = [part for part in parts if isinstance(part, Corpus) and _is_here(part) and not is_stored(part, cache)]
     much = sum(table.size() for part in missing for table in part.tables) > MUCH
     if much and len(missing) > 1 and processors() > 1:
-        deque(spread(partial(_built, cache=cache), missing, "reads the corpus"), maxlen=0)
+        deque(Processes(partial(_built, cache=cache), "reads the corpus")(missing), maxlen=0)
+
+
+def _is_here(part: Corpus) -> bool:
+    """Whether all of it are files of this machine; others may have been fetched by now, for this process alone."""
+    return all(isinstance(getattr(table, "path", None), Path) for table in part.tables)
 
 
 def _built(part: Corpus, cache: Path) -> None:

@@ -116,8 +116,9 @@ class _Job(Generic[Item]):
         so only what was alone is surely what it died of. None is so far ahead of the oldest that is not done.
         """
         for lost in self.lost:
-            elsewhere = member.node not in lost.died_on or nodes <= set(lost.died_on)
-            if elsewhere and not (lost.died_on and member.pieces):
+            if member.node not in lost.died_on or nodes <= set(lost.died_on):
+                if lost.died_on and member.pieces:
+                    return None  # until it has no other
                 self.lost.remove(lost)
                 return lost
         piece = self._next
@@ -146,7 +147,8 @@ class Workers(Generic[Item, Result]):
         self._make, self._processors, self._settings, self._tell = make, processors, settings, tell
         takes = {"num_cpus": processors, "num_gpus": settings.gpus}
         kind = ray.remote(**takes, max_restarts=0, scheduling_strategy="SPREAD")(Worker)
-        self._kind = kind.options(runtime_env={"env_vars": ENVIRONMENT})
+        hidden = {} if settings.gpus else {"CUDA_VISIBLE_DEVICES": ""}  # Ray shows all to whoever takes none
+        self._kind = kind.options(runtime_env={"env_vars": ENVIRONMENT | hidden})
         self._members: list[_Member] = []
         self._counted, self._wanted, self._stillborn = float("-inf"), 1, 0
         self._none_since, self._told = time.monotonic(), False
