@@ -167,14 +167,16 @@ def run(
     watcher = watcher or Silent()
     build.check_names(settings, custom)
     refuse_foreign(out, "journal.sqlite", "run of bonanza")
-    with Journal(out) as journal, ExitStack() as held:
+    with Journal(out) as journal, ExitStack() as place:
         _refuse_other(out, journal, {"settings": identity(settings)})
         inputs = target or read_target(settings.target), reader or build.build_reader(settings)
         for folder in reuse:
             journal.adopt(folder)
-        job = _prepared(settings, *inputs, cache or build.default_cache(), journal, out, watcher, held, custom)
-        write_text(out / "settings.yaml", yaml.safe_dump(as_mapping(settings), sort_keys=False, allow_unicode=True))
-        progress = _loop(job, watcher, stopping)
+        place.enter_context(build.at_hand(settings, watcher.stage))
+        with ExitStack() as held:  # what reads makes room, on a cluster, for what refines
+            job = _prepared(settings, *inputs, cache or build.default_cache(), journal, out, watcher, held, custom)
+            write_text(out / "settings.yaml", yaml.safe_dump(as_mapping(settings), sort_keys=False, allow_unicode=True))
+            progress = _loop(job, watcher, stopping)
         watcher.stage("writing the results")
         return _finish(job, progress, out)
 
@@ -189,7 +191,6 @@ def _prepared(
     with clock.timed("embed"):
         store = build.build_store(reader, cache)
     account, items = build.build_account(settings, len(store)), build.test_items(settings)
-    held.enter_context(build.at_hand(settings, watcher.stage))
     watcher.stage("embedding the corpus")
     with clock.timed("embed"):
         embedder = build.build_embedder(settings, store)
