@@ -39,10 +39,12 @@ def read(corpus: Corpus) -> list[Document]:
     return [record for record in corpus.read() if isinstance(record, Document)]
 
 
-names = st.sampled_from(
-    ["", "a", "b", "c", f"a#{content_id('one')}", f"#{content_id('two ')}", "b#", content_id("vier")]
+names = st.sampled_from(["", "a", "b", "c", "b#"])
+renamed = {"id": f"a#{content_id('one')}", "text": "one"}  # as it is called where another document bears its id
+records = st.one_of(
+    st.fixed_dictionaries({"id": names, "text": st.sampled_from(["one", "two ", "three" * 50, "vier"])}),
+    st.just(renamed),
 )
-records = st.fixed_dictionaries({"id": names, "text": st.sampled_from(["one", "two ", "three" * 50, "vier"])})
 
 
 @given(st.lists(st.lists(records, max_size=4), min_size=1, max_size=5))
