@@ -51,11 +51,11 @@ class Processes(Generic[Item, Result]):
         ExtractionError
             If a process dies.
         """
-        pool, under_way = self._started(), deque[Future[Result]]()
+        pool, most, under_way = self._started(), AHEAD * processors(), deque[Future[Result]]()
         try:
             for item in items:
                 under_way.append(pool.submit(_done, item))
-                if len(under_way) >= AHEAD * processors():
+                if len(under_way) >= most:
                     yield self._awaited(under_way.popleft())
             while under_way:
                 yield self._awaited(under_way.popleft())
