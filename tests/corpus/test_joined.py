@@ -39,12 +39,13 @@ def read(corpus: Corpus) -> list[Document]:
     return [record for record in corpus.read() if isinstance(record, Document)]
 
 
-names = st.sampled_from(["", "a", "b", "c", "b#"])
-renamed = {"id": f"a#{content_id('one')}", "text": "one"}  # as it is called where another document bears its id
-records = st.one_of(
-    st.fixed_dictionaries({"id": names, "text": st.sampled_from(["one", "two ", "three" * 50, "vier"])}),
-    st.just(renamed),
+texts = ["one", "two ", "three" * 50, "vier"]
+suffixes = st.lists(st.sampled_from([f"#{content_id(text)}" for text in texts]), max_size=3).map("".join)
+names = st.one_of(  # forged ones, too: as others are called where another document bears their id
+    st.sampled_from(["", "a", "b", "c", "b#", *map(content_id, texts)]),
+    st.builds(str.__add__, st.sampled_from(["", "a", "b"]), suffixes),
 )
+records = st.fixed_dictionaries({"id": names, "text": st.sampled_from(texts)})
 
 
 @given(st.lists(st.lists(records, max_size=4), min_size=1, max_size=5))
@@ -56,6 +57,7 @@ def test_parts_joined_are_the_corpus_read_at_once(tmp_path_factory, files):
         with pytest.raises(CorpusError):
             open_parts(corpus, folder / "cache")
         return
+    assert len({document.id for document in expected}) == len(expected)
     store = open_parts(corpus, tmp_path_factory.mktemp("cache"))
     assert store.fetch(range(len(store))) == expected
     assert store.ids == [document.id for document in expected]

@@ -170,4 +170,4 @@ def _suspects(stores: Sequence[DocumentStore]) -> set[str]:
     """The ids that `unique_in_all` may rename or leave out, and those that it compares them with."""
     counts = Counter(chain.from_iterable(store.ids for store in stores))
     marked = [id_ for id_ in counts if MARK in id_]
-    return {*(id_ for id_, count in counts.items() if count > 1), *marked, *(id_.rpartition(MARK)[0] for id_ in marked)}
+    return {*(id_ for id_, count in counts.items() if count > 1), *marked, *(id_.partition(MARK)[0] for id_ in marked)}

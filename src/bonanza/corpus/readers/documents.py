@@ -16,7 +16,7 @@ from bonanza.settings import FilterSettings
 
 LARGE = 1 << 22  # [ours] bytes of a file that is a part by itself, and of a group of small ones on average
 OVERHEAD = 1 << 14  # [ours] bytes that a small file counts for beside its own: at most some 256 to a group on average
-READER_VERSION = "3"  # part of every fingerprint: raise it when the same files would give other documents
+READER_VERSION = "4"  # part of every fingerprint: raise it when the same files would give other documents
 FILTERS_VERSION = "filters-1"  # the same for what the filters leave out
 
 ALL = FilterSettings()  # every document takes part
@@ -189,18 +189,30 @@ def text_hash(text: str) -> int:
 def unique_in_all(id_: str, text: int, seen: dict[str, int]) -> tuple[str, str]:
     """The id that a document bears among those before it, and why it is left out ("" if it is not).
 
+    It is the given one, or that with the hash of the document's text behind it, as often as it takes until nobody bears
+    it. Hashes of its own text that it comes with are taken off before: whoever was renamed in a part of the corpus is
+    then called as if all of it had been read at once.
+
     Parameters
     ----------
     text : hash of its text
     seen : ids of the documents before it, and hashes of their texts; the document joins them
     """
     own = f"{text:016x}"
-    named = id_ if seen.get(id_, text) == text else f"{id_}{MARK}{own}"
-    for name in (named, named.removesuffix(f"{MARK}{own}")):
-        if seen.get(name) == text:
-            return name, "repeated text" if name == own else "repeated document"
+    given = named = _without(f"{MARK}{own}", id_)
+    while seen.get(named, text) != text:
+        named += f"{MARK}{own}"
+    if named in seen:
+        return named, "repeated text" if given == own else "repeated document"
     seen[named] = text
     return named, ""
+
+
+def _without(suffix: str, id_: str) -> str:
+    """An id without what was put behind it, however often; never nothing."""
+    while id_.endswith(suffix) and id_ != suffix:
+        id_ = id_.removesuffix(suffix)
+    return id_
 
 
 def _first(limit: int | None, records: Iterator[Document | Skipped]) -> Iterator[Document | Skipped]:
