@@ -32,6 +32,8 @@ def llama_cpp_server(*options: Any) -> Iterator[str]:
         except OSError:
             assert process.poll() is None
             time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}/v1"
-    process.terminate()
-    process.wait()
+    try:
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.kill()  # asked to end, it would wait for its clients
+        process.wait()

@@ -89,11 +89,13 @@ def statuses_of(result) -> dict[str, str]:
 
 
 def soon(happened: Callable[[], Any], act: Callable[[], Any]) -> threading.Thread:
-    """Act once something has happened, while the test goes on."""
+    """Act once something has happened, while the test goes on; in any case at last, for the test waits for it."""
 
     def watch() -> None:
-        wait_until(happened)
-        act()
+        try:
+            wait_until(happened)
+        finally:
+            act()
 
     thread = threading.Thread(target=watch)
     thread.start()
