@@ -16,7 +16,8 @@ from weakref import finalize
 from bonanza.errors import ExtractionError
 
 MOST = 16  # [ours] processes: the one that hands out the work keeps no more busy
-AHEAD = 2  # [ours] times as many items as processes, which are taken before the oldest is done
+AHEAD = 2  # [ours] times as many items as processes, which are taken before the oldest is done; all are handed out
+HAND_OUT_SECONDS = 0.001  # how often it is looked whether all work was handed out, which takes milliseconds
 LOOK_SECONDS = 1.0  # how often a process sees whether the one that started it is still there
 
 Item = TypeVar("Item")
@@ -60,8 +61,8 @@ class Processes(Generic[Item, Result]):
             while under_way:
                 yield self._awaited(under_way.popleft())
         finally:
-            for future in under_way:
-                future.cancel()
+            if under_way and self._end.alive:
+                self._give_up(under_way)
 
     def _started(self) -> Any:
         from joblib.externals.loky import ProcessPoolExecutor
@@ -69,8 +70,14 @@ class Processes(Generic[Item, Result]):
         if self._pool is None:
             given = os.getpid(), self._do
             self._pool = ProcessPoolExecutor(processors(), initializer=_begin, initargs=given)
-            finalize(self, self._pool.shutdown, wait=True, kill_workers=True)
+            self._end = finalize(self, self._pool.shutdown, wait=True, kill_workers=True)
         return self._pool
+
+    def _give_up(self, under_way: Iterable[Future[Result]]) -> None:
+        """End the processes, whatever they are at. The pool's own thread fails on work that was not handed out yet."""
+        while not all(future.running() or future.done() for future in under_way):
+            time.sleep(HAND_OUT_SECONDS)
+        self._pool = self._end()
 
     def _awaited(self, future: Future[Result]) -> Result:
         from joblib.externals.loky.process_executor import BrokenProcessPool

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +71,18 @@ def test_an_error_of_the_reader_arrives_as_it_is(embedder):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 5_000_000])
+def test_work_given_up_half_way_can_be_begun_again(size):
+    """Neither items that wait nor items that fill the pipes keep the processes from ending."""
+    work = Processes(_itself, "does nothing")
+    for _ in range(5):
+        done = work("x" * size for _ in range(9))
+        assert len(next(done)) == size
+        done.close()
+    assert len(list(work(range(9)))) == 9
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("doing", ["dies", "cannot be told"])
 def test_a_process_that_is_lost_is_named(doing):
     with pytest.raises(ExtractionError, match="A process that embeds texts was lost"):
@@ -117,7 +130,7 @@ def test_processes_work_where_the_caller_is(tmp_path, monkeypatch):
         assert set(Processes(_where, "looks")(range(4))) == {str(tmp_path / name)}
 
 
-def _itself(item: int) -> int:
+def _itself(item: Any) -> Any:
     return item
 
 
