@@ -449,7 +449,7 @@ def test_ray_started_here_listens_on_this_machine_alone_and_ends_with_a_run_aske
     status, seconds, printed = stop_when(arguments, 200, signal.SIGTERM, out)
     assert (status, seconds < 5) == (3, True)
     assert json.loads((out / "summary.json").read_text())["stop_reason"] == "interrupted"
-    ours = ("connecting to ray", "starting workers: ray", str(tmp_path))
+    ours = ("connecting to ray", "starting workers: ray", "waiting for the ray cluster", str(tmp_path))
     assert not [line for line in printed.lower().splitlines() if "ray" in line and not any(own in line for own in ours)]
     done = subprocess.run(arguments, check=True, capture_output=True, text=True)
     assert "raylet" not in done.stderr
