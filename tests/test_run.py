@@ -23,6 +23,7 @@ from bonanza.errors import CorpusError, FolderError, MissingExtraError, Settings
 from bonanza.records import Document, Question
 from bonanza.run import run
 from bonanza.settings import settings_from
+from commands import child
 
 FILES = {
     "settings.yaml", "journal.sqlite", "pairs.parquet", "train.jsonl", "documents.parquet", "skipped.jsonl",
@@ -228,7 +229,7 @@ def command(small_corpus, name: str, out: Path) -> list[str]:
 def stop_when(arguments: list[str], journal: Path, size: int, how: signal.Signals) -> tuple[int, float]:
     """Send a signal as soon as the journal has grown to that many bytes; return exit status and seconds until then."""
     written = journal.with_name(journal.name + "-wal")
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with child(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and not (written.exists() and written.stat().st_size >= size):
             time.sleep(0.0002)
         process.send_signal(how)

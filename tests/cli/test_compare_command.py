@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from commands import Outcome
+from commands import Outcome, child
 
 
 @pytest.fixture(autouse=True)
@@ -155,7 +155,7 @@ def test_a_comparison_asked_to_stop_ends_with_status_three_and_is_resumed(bonanz
     basics |= {"--policies": "dsir", "--seeds": 5}
     command = [sys.executable, "-c", "from bonanza.cli import main; main()", *map(str, line_of(basics))]
     file: Path = basics["--out"] / "compare.json"
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not (file.exists() and content(basics)["cells"]["done"] >= 2):
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)

@@ -20,6 +20,7 @@ from bonanza.embedders.static import fit_static
 from bonanza.errors import CorpusError
 from bonanza.processes import Processes
 from bonanza.records import Document, Skipped, content_id
+from commands import child
 
 
 @pytest.fixture(autouse=True)
@@ -250,7 +251,7 @@ def test_a_killed_process_leaves_its_whole_parts_to_the_next(tmp_path):
     folder.mkdir()
     write(folder, {f"{n}.jsonl": pages(10 * n) for n in range(6)})
     command = [sys.executable, "-c", SLOWLY, folder, cache]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with child(command, stdout=subprocess.PIPE, text=True) as process:
         for _ in range(4):
             process.stdout.readline()
         time.sleep(0.1)

@@ -23,6 +23,7 @@ from bonanza.corpus.readers import Fields, MemoryReader, open_corpus, parquet
 from bonanza.corpus.store import DocumentStore, open_store
 from bonanza.errors import CorpusError, FolderError
 from bonanza.records import Document, Question, Skipped
+from commands import child
 
 any_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 pairs = st.none() | st.lists(st.builds(Question, any_text, any_text), max_size=2).map(tuple)
@@ -172,7 +173,7 @@ open_store(Slow(), Path(sys.argv[1]))
 
 
 def test_a_build_killed_half_way_is_done_again_from_the_start(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", SLOW_BUILD, tmp_path], stdout=subprocess.PIPE) as process:
+    with child([sys.executable, "-c", SLOW_BUILD, tmp_path], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"half-way\n"
         process.send_signal(signal.SIGKILL)
     (left_over,) = tmp_path.glob("counting.partial-*")

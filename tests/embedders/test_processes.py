@@ -21,6 +21,7 @@ from bonanza.embedders.processes import ProcessEmbedding
 from bonanza.embedders.static import StaticEmbedder, fit_static
 from bonanza.errors import ExtractionError, MissingExtraError
 from bonanza.processes import AHEAD, Processes
+from commands import child
 
 TEXTS = [f"The harbour master counts {number} boats at the pier; bread rises." for number in range(200)]
 
@@ -160,7 +161,7 @@ def test_processes_end_with_the_one_that_started_them(how, tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = os.environ | {"LOKY_MAX_CPU_COUNT": "2"}
     command = [sys.executable, str(tmp_path / "script.py")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as script:
+    with child(command, stdout=subprocess.PIPE, text=True, env=environment) as script:
         assert script.stdout is not None
         assert script.stdout.readline() == "begun\n"
         children = _children(script.pid)

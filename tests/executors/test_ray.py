@@ -29,6 +29,7 @@ from bonanza.interfaces import Passage
 from bonanza.records import Document, Reading
 from bonanza.run import ExtractResult, Silent
 from bonanza.settings import RaySettings
+from commands import child
 
 PAGES = 1_000
 STORE_BYTES = 100 * 2**20
@@ -411,7 +412,7 @@ def command(corpus: Mapping[str, Any], executor: str, out: Path) -> list[str]:
 
 def stop_when(arguments: list[str], readings: int, how: signal.Signals, folder: Path) -> tuple[int, float, str]:
     """Send a signal when so many readings are journaled; exit status, seconds until then, what was printed."""
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with child(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and len(_read(folder)) < readings:
             time.sleep(0.01)
         process.send_signal(how)

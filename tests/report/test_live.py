@@ -20,6 +20,7 @@ from bonanza.errors import UsageError
 from bonanza.journal import Journal
 from bonanza.records import Pair, Reading, Usage
 from bonanza.report.live import LivePage, LiveServer
+from commands import child
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +116,10 @@ def test_the_command_ends_with_status_zero(unfinished_folder, how):
         "--port",
         "0",
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            line = process.stdout.readline()
-            port = int(line.split("127.0.0.1:")[1].split("/")[0])
-            socket.create_connection(("127.0.0.1", port)).close()
-            process.send_signal(how)
-            assert process.communicate(timeout=20)[0].strip() == "ended"
-        finally:
-            process.kill()
+    with child(command, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline()
+        port = int(line.split("127.0.0.1:")[1].split("/")[0])
+        socket.create_connection(("127.0.0.1", port)).close()
+        process.send_signal(how)
+        assert process.communicate(timeout=20)[0].strip() == "ended"
     assert process.returncode == 0
