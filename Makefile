@@ -18,10 +18,10 @@ check: .venv/dev.installed
 	$(BIN)/lint-imports
 
 quick: .venv/dev.installed
-	$(BIN)/python -m pytest -q -n auto -m "not slow"
+	$(BIN)/python -m pytest -q -n auto --max-worker-restart 2 -m "not slow"
 
 slow: .venv/dev.installed
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 2 -m slow
 
 site: .venv/dev.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -70,14 +70,16 @@ class Processes(Generic[Item, Result]):
         if self._pool is None:
             given = os.getpid(), self._do
             self._pool = ProcessPoolExecutor(processors(), initializer=_begin, initargs=given)
-            self._end = finalize(self, self._pool.shutdown, wait=True, kill_workers=True)
+            # The garbage collector may come in any thread, and must wait for none there.
+            self._end = finalize(self, self._pool.shutdown, wait=False, kill_workers=True)
         return self._pool
 
     def _give_up(self, under_way: Iterable[Future[Result]]) -> None:
         """End the processes, whatever they are at. The pool's own thread fails on work that was not handed out yet."""
         while not all(future.running() or future.done() for future in under_way):
             time.sleep(HAND_OUT_SECONDS)
-        self._pool = self._end()
+        self._end.detach()
+        self._pool = self._pool.shutdown(wait=True, kill_workers=True)
 
     def _awaited(self, future: Future[Result]) -> Result:
         from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -90,6 +92,8 @@ class Processes(Generic[Item, Result]):
                 f"A process that {self._work} was lost (memory?): {why} The same command goes on; with "
                 "LOKY_MAX_CPU_COUNT=1 in the environment, no processes are started."
             ) from None
+        finally:
+            del future  # it holds the error, whose traceback holds this: a cycle, which only that collector would end
 
 
 _given: list[Callable[[Any], Any]] = []  # in a process: what it does

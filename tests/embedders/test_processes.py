@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +110,27 @@ class OddError(Exception):
 def test_an_error_of_the_work_arrives_as_it_is():
     with pytest.raises(MissingExtraError, match=re.escape("the sea needs packages that are not installed.")):
         list(Processes(_lacks, "sails")(range(9)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failing", [0, 8])
+def test_what_failed_ends_without_the_garbage_collector(failing):
+    """It may come in another pool's thread, while this one waits for that."""
+    gc.disable()
+    try:
+        work = Processes(partial(_lacks_at, failing), "sails")
+        gone = weakref.ref(work)
+        with pytest.raises(MissingExtraError):
+            list(work(range(9)))
+        del work
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def _lacks_at(failing: int, item: int) -> None:
+    if item == failing:
+        _lacks(item)
 
 
 def _lacks(item: int) -> None:
