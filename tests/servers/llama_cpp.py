@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bonanza.language_models import embedded_model
+from commands import child
 
 
 @contextmanager
@@ -24,16 +25,12 @@ def llama_cpp_server(*options: Any) -> Iterator[str]:
         sys.executable, "-W", "ignore", "-m", "llama_cpp.server", "--model", embedded_model(), "--host", "127.0.0.1",
         "--port", port, "--n_threads", 2, *options,
     ]  # fmt: skip
-    process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=1).close()
-            break
-        except OSError:
-            assert process.poll() is None
-            time.sleep(0.1)
-    try:
+    with child(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=1).close()
+                break
+            except OSError:
+                assert process.poll() is None
+                time.sleep(0.1)
         yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.kill()  # asked to end, it would wait for its clients
-        process.wait()
